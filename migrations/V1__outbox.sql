@@ -1,0 +1,177 @@
+-- What has been asked for and how far it is: changes, the revocations that they cause, and what a
+-- revocation waits for. The rows are the truth (P3); NOTIFY only says that there is something to look at.
+--
+-- The names of the site's tables arrive as session settings, so that this text, and with it the
+-- checksum that refinery keeps, is the same on every site. Its user and session keys give ours their types.
+
+create table session_reaper.change (
+    id bigint generated always as identity primary key,
+    -- What section "age" of the README compares sessions with. Both halves of a transaction's name are
+    -- kept because transaction ids begin anew after a dump is restored.
+    xid xid8 not null default pg_catalog.pg_current_xact_id(),
+    begun_at timestamptz not null default pg_catalog.now(),
+    at timestamptz,
+    -- Bookkeeping of the deferred stamp (sql/change.sql).
+    stamps integer not null default 0,
+    stamped_in timestamptz,
+    served boolean,
+    -- Who asked: for the audit trail.
+    requested_by name not null default session_user,
+    application_name text not null default pg_catalog.current_setting('application_name', true),
+    constraint change_is_one_a_transaction unique (xid, begun_at)
+);
+
+comment on table session_reaper.change is
+    'One row for each transaction that asked for sessions to end. A session is ended unless its login began after this row was committed.';
+comment on column session_reaper.change.xid is 'The changing transaction''s top-level id.';
+comment on column session_reaper.change.begun_at is 'now() of the changing transaction.';
+comment on column session_reaper.change.at is 'clock_timestamp() as late before the commit as the database allows.';
+comment on column session_reaper.change.stamps is 'How often the stamp was taken while the message in stamped_in was served.';
+comment on column session_reaper.change.stamped_in is 'statement_timestamp() of the message during which the stamp was last taken.';
+comment on column session_reaper.change.served is 'Whether a daemon served this database when the change was made.';
+comment on column session_reaper.change.requested_by is 'session_user of the changing transaction.';
+comment on column session_reaper.change.application_name is 'application_name of the changing transaction.';
+
+create table session_reaper.horizon (
+    id bigint generated always as identity primary key,
+    captured_at timestamptz not null default pg_catalog.clock_timestamp(),
+    server_started_at timestamptz not null default pg_catalog.pg_postmaster_start_time(),
+    virtual_transactions text[] not null,
+    ended_at timestamptz,
+    prepared_transactions text[],
+    passed_at timestamptz
+);
+
+comment on table session_reaper.horizon is
+    'The transactions that were running when revocations had become visible. Until they ended, one of them may still commit a session that no sweep could see (P1). Many revocations share one row.';
+comment on column session_reaper.horizon.captured_at is 'When the running transactions were noted.';
+comment on column session_reaper.horizon.server_started_at is
+    'Start of the server that ran them: after a restart or a failover all of them have ended.';
+comment on column session_reaper.horizon.virtual_transactions is 'Their virtual transaction ids, as pg_locks shows them.';
+comment on column session_reaper.horizon.ended_at is 'When the last of them had ended.';
+comment on column session_reaper.horizon.prepared_transactions is
+    'Transaction ids that were prepared at ended_at: a captured transaction can turn into one of these.';
+comment on column session_reaper.horizon.passed_at is 'When these had ended, too: a sweep that starts later sees all.';
+
+do $$
+declare
+    session_key_type text;
+    user_key_type text;
+begin
+    select pg_catalog.format_type(a.atttypid, a.atttypmod)
+        into strict session_key_type
+        from pg_catalog.pg_attribute a
+        where a.attrelid = pg_catalog.current_setting('session_reaper.session_table')::pg_catalog.regclass
+          and a.attname = pg_catalog.current_setting('session_reaper.session_key')
+          and not a.attisdropped;
+    select pg_catalog.format_type(a.atttypid, a.atttypmod)
+        into strict user_key_type
+        from pg_catalog.pg_attribute a
+        where a.attrelid = pg_catalog.current_setting('session_reaper.user_table')::pg_catalog.regclass
+          and a.attname = pg_catalog.current_setting('session_reaper.user_key')
+          and not a.attisdropped;
+
+    execute pg_catalog.format($table$
+        create table session_reaper.revocation (
+            id bigint generated always as identity primary key,
+            change_id bigint not null references session_reaper.change (id),
+            scope text not null,
+            user_id %s,
+            reason text not null,
+            policy text not null default 'others',
+            keep_digest text,
+            -- How far it is.
+            state text not null default 'requested',
+            sessions_ended bigint not null default 0,
+            tried_inline boolean not null default false,
+            revoked_at timestamptz,
+            horizon_id bigint references session_reaper.horizon (id),
+            settled_at timestamptz,
+            waited_out boolean not null default false,
+            -- What makes one stubborn revocation wait without holding up the others.
+            attempts integer not null default 0,
+            next_attempt_at timestamptz not null default '-infinity',
+            last_error text,
+            constraint revocation_scope_is_known check (scope in ('user', 'session', 'all')),
+            constraint revocation_of_a_user_names_it check ((scope = 'user') = (user_id is not null) or scope = 'session'),
+            constraint revocation_policy_is_known check (policy in ('all', 'others')),
+            constraint revocation_state_is_known check (state in ('requested', 'revoked', 'settled'))
+        ) $table$, user_key_type);
+
+    execute pg_catalog.format($table$
+        create table session_reaper.revoked_key (
+            revocation_id bigint not null references session_reaper.revocation (id) on delete cascade,
+            session_key %s not null,
+            primary key (revocation_id, session_key)
+        ) $table$, session_key_type);
+end
+$$;
+
+create index revocation_open on session_reaper.revocation (id) where state <> 'settled';
+create index revocation_of_user on session_reaper.revocation (user_id);
+create index revocation_of_change on session_reaper.revocation (change_id);
+create index revocation_of_horizon on session_reaper.revocation (horizon_id) where horizon_id is not null;
+create index revocation_settled on session_reaper.revocation (settled_at) where state = 'settled';
+
+-- Every row is updated a few times and then rests: vacuum early, so that the partial indexes stay small.
+alter table session_reaper.revocation set (fillfactor = 80, autovacuum_vacuum_scale_factor = 0.02);
+alter table session_reaper.change set (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.02);
+alter table session_reaper.horizon set (autovacuum_vacuum_scale_factor = 0.02);
+
+comment on table session_reaper.revocation is
+    'Outbox and audit trail: whose sessions are to end, why, how many have, and how far it is (requested, revoked, settled).';
+comment on column session_reaper.revocation.change_id is 'The transaction that asked.';
+comment on column session_reaper.revocation.scope is 'user: all sessions of user_id. session: the keys in revoked_key. all: every linked session.';
+comment on column session_reaper.revocation.user_id is 'The user, in the type of the site''s own key. No foreign key: the trail outlives the user.';
+comment on column session_reaper.revocation.reason is 'password, deactivated, deleted, requested, or what the caller gave.';
+comment on column session_reaper.revocation.policy is
+    'others: the session that the app asked to keep and those of the changing transaction stay. all: they end, too.';
+comment on column session_reaper.revocation.keep_digest is
+    'SHA-256 (hex) of the key to keep, or of that key''s SHA-256. Never the key (P7).';
+comment on column session_reaper.revocation.state is
+    'requested: nothing done yet. revoked: swept once. settled: no older session exists, nor can one appear (P1).';
+comment on column session_reaper.revocation.sessions_ended is 'How many sessions have been deleted for it so far.';
+comment on column session_reaper.revocation.tried_inline is 'The changing transaction itself has ended what it could (P4).';
+comment on column session_reaper.revocation.revoked_at is 'When the first sweep was done.';
+comment on column session_reaper.revocation.horizon_id is 'The running transactions that it waits for.';
+comment on column session_reaper.revocation.settled_at is 'When it was settled.';
+comment on column session_reaper.revocation.waited_out is
+    'True if the wait was ended by the cap: a transaction that was still open then may have committed an older session.';
+comment on column session_reaper.revocation.attempts is 'Sweeps in a row that failed or had to skip a locked row.';
+comment on column session_reaper.revocation.next_attempt_at is 'Not tried again before this time.';
+comment on column session_reaper.revocation.last_error is 'SQLSTATE of the last failure; never its text, which can quote a key (P7).';
+
+comment on table session_reaper.revoked_key is
+    'Session keys that a revocation still has to end by name: the sessions of a deleted user, a single session, and those that an in-flight request may write back. Gone when it is settled. A key is a bearer credential: no role but the daemon''s may read this.';
+comment on column session_reaper.revoked_key.revocation_id is 'The revocation that ends it.';
+comment on column session_reaper.revoked_key.session_key is 'The key, as the session table has it.';
+
+create table session_reaper.purge (
+    only_row boolean primary key default true check (only_row),
+    tick timestamptz not null default '-infinity',
+    finished_at timestamptz,
+    sessions bigint not null default 0,
+    duration_ms bigint not null default 0
+);
+
+insert into session_reaper.purge default values;
+
+comment on table session_reaper.purge is
+    'The last scheduled purge: daemons claim a tick here, so that one of them purges and a tick that was missed runs once.';
+comment on column session_reaper.purge.only_row is 'Keeps this table to one row.';
+comment on column session_reaper.purge.tick is 'The scheduled time that was last claimed.';
+comment on column session_reaper.purge.finished_at is 'When the last pass ended.';
+comment on column session_reaper.purge.sessions is 'How many expired sessions the last pass deleted.';
+comment on column session_reaper.purge.duration_ms is 'How long the last pass took, in milliseconds.';
+
+create table session_reaper.behaviour (
+    name text primary key,
+    digest text not null,
+    applied_at timestamptz not null default pg_catalog.now()
+);
+
+comment on table session_reaper.behaviour is
+    'Which text of each file in sql/ is in force, so that one that has not changed is left alone.';
+comment on column session_reaper.behaviour.name is 'The file, or the trigger on a table of the site.';
+comment on column session_reaper.behaviour.digest is 'SHA-256 of the text as applied, with the site''s names in it.';
+comment on column session_reaper.behaviour.applied_at is 'When it was applied.';

@@ -1,0 +1,11 @@
+-- A transaction of its own: it locks the site's session table, for as long as adding a foreign key to an
+-- empty table takes. "on update cascade" because some stores (Spring Session) rename a session's id.
+do $$
+begin
+    execute pg_catalog.format(
+        'alter table session_reaper.user_session add constraint user_session_of_session
+            foreign key (session_key) references %s (%I) on delete cascade on update cascade',
+        pg_catalog.current_setting('session_reaper.session_table')::pg_catalog.regclass,
+        pg_catalog.current_setting('session_reaper.session_key'));
+end
+$$;

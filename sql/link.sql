@@ -1,0 +1,128 @@
+-- Linking a session to its user, from any app.
+
+-- What the statement that reads the password hash can see. Handed back when the session is linked, it lets a
+-- login that verified an older password be recognised although it inserts its session much later. STABLE,
+-- so that it sees what the rest of the statement sees; a volatile function returned what came after.
+create or replace function session_reaper.credential_version(user_id :user_key_type)
+returns text
+language sql
+stable
+security definer
+set search_path = ''
+as $$
+    select pg_catalog.pg_current_snapshot()::text
+$$;
+
+comment on function session_reaper.credential_version(:user_key_type) is
+    'To be read in the same statement as the password hash, and handed to link_session(): a session linked under an older version is dead on arrival. Opaque.';
+
+-- The call for an app that would rather not handle errors: it locks both rows before it inserts, so that the
+-- foreign keys cannot fail. A failed one would write the session key into the server's log (P7).
+create or replace function session_reaper.link_session(
+    session_key :session_key_type, user_id :user_key_type, credential_version text default null)
+returns boolean
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    perform from :"session_schema".:"session_table" s
+        where s.:"session_key" = link_session.session_key for key share;
+    if not found then
+        return false;
+    end if;
+    perform from :"user_schema".:"user_table" u where u.:"user_key" = link_session.user_id for key share;
+    if not found then
+        return false;
+    end if;
+    insert into session_reaper.user_session as l (session_key, user_id, credential_version)
+    values (link_session.session_key, link_session.user_id, link_session.credential_version)
+    on conflict on constraint user_session_pkey do update
+        set user_id = excluded.user_id, credential_version = excluded.credential_version
+        where l.user_id is distinct from excluded.user_id;
+    return true;
+end
+$$;
+
+comment on function session_reaper.link_session(:session_key_type, :user_key_type, text) is
+    'Notes that this user is logged in to this session, in the transaction that logs in. Returns false if the session or the user is gone.';
+
+-- A session that changes hands is as young as its new user; a version that was handed back says what the
+-- login saw. One that cannot be read saw nothing: the session counts as older than every change.
+create or replace function session_reaper.date_link()
+returns trigger
+language plpgsql
+set search_path = ''
+as $$
+begin
+    if tg_op = 'UPDATE' then
+        new.xid := pg_catalog.pg_current_xact_id();
+        new.begun_at := pg_catalog.now();
+        new.snapshot := pg_catalog.pg_current_snapshot();
+        new.linked_at := pg_catalog.clock_timestamp();
+    end if;
+    if new.credential_version is not null then
+        begin
+            new.snapshot := new.credential_version::pg_snapshot;
+        exception when data_exception then
+            new.snapshot := '1:1:';
+        end;
+    end if;
+    return new;
+end
+$$;
+
+comment on function session_reaper.date_link() is 'Dates a link by the transaction, or by the credential version, that made it.';
+
+-- The changes that a version is older than may have settled long ago: they are opened again, and where there
+-- is no daemon the session ends here.
+create or replace function session_reaper.hold_link_against_changes()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    reopened bigint[];
+begin
+    with stale as (
+        update session_reaper.revocation r
+        set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+        from session_reaper.change c
+        where c.id = r.change_id
+          and (r.user_id = new.user_id and r.scope = 'user' or r.scope = 'all')
+          and session_reaper.is_older(new.xid, new.begun_at, new.snapshot, c.xid, c.begun_at, c.at, r.policy)
+          and not session_reaper.is_kept(new.session_key::text, r.keep_digest, r.policy)
+        returning r.id
+    )
+    select pg_catalog.array_agg(s.id) into reopened from stale s;
+    if reopened is not null then
+        perform session_reaper.announce();
+        if not session_reaper.is_served() then
+            perform session_reaper.sweep(reopened, 1, true);
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.hold_link_against_changes() is
+    'A link made under an old credential version is held against all changes, settled ones too.';
+
+create or replace trigger date_link
+    before insert on session_reaper.user_session
+    for each row
+    when (new.credential_version is not null)
+    execute function session_reaper.date_link();
+
+create or replace trigger date_changed_link
+    before update of user_id on session_reaper.user_session
+    for each row
+    when (new.user_id is distinct from old.user_id)
+    execute function session_reaper.date_link();
+
+create or replace trigger hold_link_against_changes
+    after insert or update of user_id on session_reaper.user_session
+    for each row
+    when (new.credential_version is not null)
+    execute function session_reaper.hold_link_against_changes();

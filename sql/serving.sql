@@ -1,0 +1,25 @@
+-- Whether a daemon is there. While none is, the changing transaction ends the sessions itself (P4).
+
+-- Each daemon's listening connection holds a shared advisory lock; it costs no writes and dies with the
+-- connection. Only a role that may mark revocations counts, or any role could take the lock and switch the
+-- fail-closed path off. Never probed by trying to lock: a second changer would see the first one's probe.
+create or replace function session_reaper.is_served()
+returns boolean
+language sql
+volatile
+set search_path = ''
+as $$
+    select exists (
+        select
+        from pg_catalog.pg_locks l
+        cross join lateral pg_catalog.pg_stat_get_activity(l.pid) a
+        where l.locktype = 'advisory'
+          and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
+          and l.classid = 1397903442
+          and l.objid = 1
+          and l.objsubid = 2
+          and l.granted
+          and pg_catalog.has_table_privilege(a.usesysid, 'session_reaper.revocation', 'update'))
+$$;
+
+comment on function session_reaper.is_served() is 'Whether a daemon listens to this database now.';

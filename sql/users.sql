@@ -1,0 +1,47 @@
+-- What the triggers on the site's user table do. That they are there is the business of src/schema/triggers.rs,
+-- which attaches them one table a transaction and only where they differ.
+
+-- After the update and for each row, with a WHEN that compares: Django's save() writes every column, and a
+-- statement trigger with transition tables would cost every other update of the table 12 %.
+create or replace function session_reaper.credential_changed()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+begin
+    -- A hash rewritten at login, because its algorithm got stronger, is no change of password. Django treats
+    -- it as one, and so does this, unless the app says otherwise for the transaction.
+    if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') <> 'on' then
+        perform session_reaper.request('user', new.:"user_key", tg_argv[0], tg_argv[1],
+            pg_catalog.current_setting('session_reaper.keep_session', true));
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.credential_changed() is
+    'Asks for the sessions of a user to end whose watched column has changed. Arguments: reason and policy.';
+
+-- The foreign key is about to delete the links, after which nobody knows which sessions were the user's. So
+-- they are noted by key. Runs after the delete, because a BEFORE trigger would record deletes that another
+-- trigger then vetoes, and before PostgreSQL's own RI_ triggers, because of its name.
+create or replace function session_reaper.user_deleted()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    revocation bigint;
+begin
+    if exists (select from session_reaper.user_session l where l.user_id = old.:"user_key") then
+        revocation := session_reaper.request('session', old.:"user_key", 'deleted', 'all', null);
+        insert into session_reaper.revoked_key (revocation_id, session_key)
+        select revocation, l.session_key from session_reaper.user_session l where l.user_id = old.:"user_key";
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.user_deleted() is 'Asks for the sessions of a deleted user to end.';

@@ -1,0 +1,45 @@
+-- The age rule (P1, P2): which sessions a change ends. Stated once, here; every statement that ends a
+-- session asks it.
+
+-- A session is older than a change unless its login began after the change had committed. Visibility
+-- decides first, because it is exact; the clock only decides where a transaction saw the change though it
+-- had begun before, and may have read the old password then.
+create or replace function session_reaper.is_older(
+    link_xid xid8, link_begun_at timestamptz, link_snapshot pg_snapshot,
+    change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
+returns boolean
+language sql
+immutable
+parallel safe
+return case
+    -- The changing transaction opened it: Django's PasswordChangeView under ATOMIC_REQUESTS cycles the
+    -- session key after saving the user. Transaction ids restart after a restore, so the time must agree.
+    when link_xid = change_xid and link_begun_at = change_begun_at then policy = 'all'
+    -- The login could not see the change, so it verified an older password, whatever any clock says.
+    when not pg_catalog.pg_visible_in_snapshot(change_xid, link_snapshot) then true
+    -- It saw the change in the end, but may have read the password before. A change without a stamp
+    -- (its trigger was switched off) counts as the latest possible one: fail closed.
+    else link_begun_at <= coalesce(change_at, 'infinity'::timestamptz)
+end;
+
+comment on function session_reaper.is_older(xid8, timestamptz, pg_snapshot, xid8, timestamptz, timestamptz, text) is
+    'Whether a change ends a session: the age rule. The link''s transaction, then the change''s.';
+
+-- The key itself or its SHA-256 may be given to keep a session, so that no statement log need hold a key.
+-- Hashing what was given, whichever it was, means that our table never holds a key either (P7).
+create or replace function session_reaper.is_kept(session_key text, keep_digest text, policy text)
+returns boolean
+language sql
+immutable
+parallel safe
+return policy = 'others'
+    and keep_digest is not null
+    and keep_digest in (
+        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(session_key, 'UTF8')), 'hex'),
+        pg_catalog.encode(
+            pg_catalog.sha256(pg_catalog.convert_to(
+                pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(session_key, 'UTF8')), 'hex'), 'UTF8')),
+            'hex'));
+
+comment on function session_reaper.is_kept(text, text, text) is
+    'Whether the app asked to keep this session: keep_digest is the SHA-256 of its key, or of its key''s SHA-256.';

@@ -1,0 +1,225 @@
+//! What an operator may set: a file, `SESSION_REAPER_*` variables on top of it, defaults below.
+//!
+//! Every setting has its unit in its name and a default that suits a Django site, so that a connection
+//! string alone is enough. An unknown name is refused with the nearest known one: a misspelt limit that
+//! silently falls back to its default is worse than a daemon that does not start.
+
+mod environment;
+mod file;
+
+use serde::Deserialize;
+
+pub use environment::Environment;
+pub use file::{Error, load};
+
+/// All settings, by section.
+///
+/// ```
+/// let settings: session_reaper::settings::Settings = toml::from_str(
+///     r#"
+///     [site]
+///     user_table = "accounts_user"
+///     "#,
+/// )
+/// .unwrap();
+/// assert_eq!(settings.site.user_table, "accounts_user");
+/// assert_eq!(settings.site.session_table, "django_session");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// How to reach the database.
+    pub database: Database,
+    /// The site's tables.
+    pub site: Site,
+    /// How changes are noticed.
+    pub listen: Listen,
+    /// How sessions are ended.
+    pub revoke: Revoke,
+    /// How expired sessions are deleted.
+    pub purge: Purge,
+    /// What is logged.
+    pub log: Log,
+}
+
+/// How to reach the database. Changes need a restart.
+#[derive(Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Database {
+    /// Connection string. Better left out of the file: `DATABASE_URL`, the systemd credential
+    /// `database_url` and the `PG*` variables keep passwords out of it.
+    pub url: Option<String>,
+    /// Connections for work; the listening connection comes on top.
+    pub pool_size: usize,
+    /// Longest time that a connection may take to be ready, in seconds.
+    pub connect_timeout_s: u64,
+    /// Longest time that one statement of the daemon may run, in seconds.
+    pub statement_timeout_s: u64,
+}
+
+impl Default for Database {
+    fn default() -> Self {
+        Self {
+            url: None,
+            pool_size: 4,
+            connect_timeout_s: 10,
+            statement_timeout_s: 30,
+        }
+    }
+}
+
+impl std::fmt::Debug for Database {
+    // The connection string holds a password (P7).
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Database")
+            .field("url", &self.url.as_ref().map(|_| "…"))
+            .field("pool_size", &self.pool_size)
+            .field("connect_timeout_s", &self.connect_timeout_s)
+            .field("statement_timeout_s", &self.statement_timeout_s)
+            .finish()
+    }
+}
+
+/// The site's tables. The defaults are Django's; names without a schema are looked up in `search_path`.
+/// Changes need `session-reaper migrate` and a restart.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Site {
+    /// Table of users.
+    pub user_table: String,
+    /// Column that identifies a user; left out: the primary key.
+    pub user_key: Option<String>,
+    /// Column whose change ends the user's sessions.
+    pub password_column: String,
+    /// Table of sessions.
+    pub session_table: String,
+    /// Column that identifies a session.
+    pub session_key: String,
+    /// Column that says when a session expires (timestamp with time zone).
+    pub expires_column: String,
+    /// Role that the daemon connects as, if it is not the one that migrates: `migrate` grants it what it needs.
+    pub daemon_role: Option<String>,
+    /// Roles that the app connects as and that link sessions: `migrate` lets them.
+    pub app_roles: Vec<String>,
+}
+
+impl Default for Site {
+    fn default() -> Self {
+        Self {
+            user_table: "auth_user".to_owned(),
+            user_key: None,
+            password_column: "password".to_owned(),
+            session_table: "django_session".to_owned(),
+            session_key: "session_key".to_owned(),
+            expires_column: "expire_date".to_owned(),
+            daemon_role: None,
+            app_roles: Vec::new(),
+        }
+    }
+}
+
+/// How changes are noticed.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Listen {
+    /// How often the listening connection has to prove that notifications arrive, in seconds. A dead one
+    /// is noticed after at most twice this time.
+    pub heartbeat_s: u64,
+    /// How often the daemon looks without having been told, in seconds: the net below NOTIFY.
+    pub poll_interval_s: u64,
+    /// Whether `NOTIFY session_reaper, '<user id>'` revokes that user. Any role that can connect can notify.
+    pub hand_requests: bool,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self {
+            heartbeat_s: 5,
+            poll_interval_s: 5,
+            hand_requests: true,
+        }
+    }
+}
+
+/// How sessions are ended.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Revoke {
+    /// Most revocations, and most sessions, in one transaction.
+    pub batch_rows: u32,
+    /// How long a deleted session may be written back by a request in flight, in seconds; it is ended
+    /// again after that. Django's own stores never write one back: 0.
+    pub write_back_grace_s: u64,
+    /// How long a revocation waits for a transaction that was open at the change before it settles without,
+    /// with a warning, in seconds.
+    pub settle_cap_s: u64,
+}
+
+impl Default for Revoke {
+    fn default() -> Self {
+        Self {
+            batch_rows: 1000,
+            write_back_grace_s: 0,
+            settle_cap_s: 86_400,
+        }
+    }
+}
+
+/// How expired sessions are deleted.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Purge {
+    /// Cron expression with seconds, in UTC; empty: never.
+    pub schedule: String,
+    /// Most sessions in one transaction.
+    pub batch_rows: u32,
+    /// Pause after each batch, as a multiple of the time that the batch took.
+    pub pause_ratio: f64,
+    /// How long settled revocations are kept as an audit trail, in days.
+    pub retention_d: u32,
+}
+
+impl Default for Purge {
+    fn default() -> Self {
+        Self {
+            schedule: "0 */5 * * * *".to_owned(),
+            batch_rows: 1000,
+            pause_ratio: 1.0,
+            retention_d: 90,
+        }
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `session_reaper=debug`.
+    pub level: String,
+    /// `auto`, `text`, `json` or `journal`.
+    pub format: LogFormat,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self {
+            level: "info".to_owned(),
+            format: LogFormat::Auto,
+        }
+    }
+}
+
+/// Where and how log lines are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// The journal under systemd, text on a terminal, JSON elsewhere.
+    #[default]
+    Auto,
+    /// Lines for people, on standard error.
+    Text,
+    /// One JSON object a line, on standard error.
+    Json,
+    /// journald's own socket, with fields.
+    Journal,
+}
