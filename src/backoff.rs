@@ -14,7 +14,11 @@ pub struct Backoff {
 impl Backoff {
     /// Begins with `first` and ends at `longest`.
     pub fn new(first: Duration, longest: Duration) -> Self {
-        Self { first, longest, next: first }
+        Self {
+            first,
+            longest,
+            next: first,
+        }
     }
 
     /// The time to wait now: between half and all of the step. Each call doubles the step.
@@ -39,7 +43,10 @@ mod tests {
         let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(350));
         for step in [100, 200, 350, 350] {
             let wait = backoff.next().as_millis();
-            assert!((step / 2..=step).contains(&wait), "{wait} ms for a step of {step} ms");
+            assert!(
+                (step / 2..=step).contains(&wait),
+                "{wait} ms for a step of {step} ms"
+            );
         }
         backoff.reset();
         assert!(backoff.next() <= Duration::from_millis(100));

@@ -47,7 +47,13 @@ impl Daemon {
     pub fn new(settings: Settings, target: Target, stop: Stop) -> Self {
         let same = settings.clone();
         let read_settings = Box::new(move || Ok(same.clone()));
-        Self { settings, target, stop, reload: Arc::default(), read_settings }
+        Self {
+            settings,
+            target,
+            stop,
+            reload: Arc::default(),
+            read_settings,
+        }
     }
 
     /// Waits for the server, checks what is installed, and works until it is time to stop.
@@ -64,18 +70,37 @@ impl Daemon {
         let (sender, in_force) = InForce::new(self.settings.clone());
         let mut tasks = self.start(&pool, &site, &in_force, &supervisor);
         tracing::info!(database = self.target.describe(), sessions = %site.sessions, users = %site.users, "started");
-        while self.stop.run_until_stopped(self.reload.notified()).await.is_some() {
+        while self
+            .stop
+            .run_until_stopped(self.reload.notified())
+            .await
+            .is_some()
+        {
             self.reload(&sender, &supervisor);
         }
         supervisor.stopping();
-        if timeout(LONGEST_STOP, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
-            tracing::warn!(waited_s = LONGEST_STOP.as_secs(), "stopping although a batch has not finished; it is rolled back and done again at the next start");
+        if timeout(LONGEST_STOP, async {
+            while tasks.join_next().await.is_some() {}
+        })
+        .await
+        .is_err()
+        {
+            tracing::warn!(
+                waited_s = LONGEST_STOP.as_secs(),
+                "stopping although a batch has not finished; it is rolled back and done again at the next start"
+            );
         }
         tracing::info!("stopped");
         Ok(())
     }
 
-    fn start(&self, pool: &Pool, site: &Site, settings: &InForce, supervisor: &Supervisor) -> JoinSet<()> {
+    fn start(
+        &self,
+        pool: &Pool,
+        site: &Site,
+        settings: &InForce,
+        supervisor: &Supervisor,
+    ) -> JoinSet<()> {
         let (revoke, settle, purge) = (Bell::default(), Bell::default(), Bell::default());
         let (requests, requested) = requester::queue();
         let (pool, settings, stop) = (|| pool.clone(), || settings.clone(), || self.stop.clone());
@@ -90,10 +115,24 @@ impl Daemon {
             supervisor: supervisor.clone(),
         };
         tasks.spawn(listener.run(stop()));
-        tasks.spawn(Requester { pool: pool(), revoker: revoke.clone() }.run(requested, stop()));
-        let revoker = Revoker { pool: pool(), settings: settings(), settler: settle.clone() };
+        tasks.spawn(
+            Requester {
+                pool: pool(),
+                revoker: revoke.clone(),
+            }
+            .run(requested, stop()),
+        );
+        let revoker = Revoker {
+            pool: pool(),
+            settings: settings(),
+            settler: settle.clone(),
+        };
         tasks.spawn(worker::run(revoker, revoke, stop()));
-        tasks.spawn(worker::run(Settler::new(pool(), settings()), settle, stop()));
+        tasks.spawn(worker::run(
+            Settler::new(pool(), settings()),
+            settle,
+            stop(),
+        ));
         let purger = ScheduledPurger {
             purger: Purger::new(pool(), site),
             pool: pool(),
@@ -137,14 +176,20 @@ impl Daemon {
         supervisor.reloading();
         match (self.read_settings)() {
             Ok(settings) => {
-                if settings.database != self.settings.database || settings.site != self.settings.site {
-                    tracing::warn!("settings in [database] and [site] have changed; they need a restart");
+                if settings.database != self.settings.database
+                    || settings.site != self.settings.site
+                {
+                    tracing::warn!(
+                        "settings in [database] and [site] have changed; they need a restart"
+                    );
                 }
                 crate::logging::set_level(&settings.log.level);
                 sender.send_replace(Arc::new(settings));
                 tracing::info!("settings reloaded");
             }
-            Err(error) => tracing::error!(%error, "settings not reloaded; the old ones stay in force"),
+            Err(error) => {
+                tracing::error!(%error, "settings not reloaded; the old ones stay in force")
+            }
         }
         supervisor.reloaded();
     }

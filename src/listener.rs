@@ -74,7 +74,12 @@ impl Listener {
         backoff.reset();
         tracing::info!("listening");
         loop {
-            self.hear(&mut connection, Instant::now() + self.heartbeat_every(), None).await?;
+            self.hear(
+                &mut connection,
+                Instant::now() + self.heartbeat_every(),
+                None,
+            )
+            .await?;
             self.beat(&mut connection).await?;
         }
     }
@@ -115,7 +120,12 @@ impl Listener {
     }
 
     /// Passes on what arrives, until the deadline or until the token does: then says so.
-    async fn hear(&self, connection: &mut Listening, deadline: Instant, token: Option<&str>) -> Result<bool, Error> {
+    async fn hear(
+        &self,
+        connection: &mut Listening,
+        deadline: Instant,
+        token: Option<&str>,
+    ) -> Result<bool, Error> {
         loop {
             match connection.next(deadline).await? {
                 Heard::Nothing => return Ok(false),

@@ -45,7 +45,11 @@ impl Listening {
         let (client, connection) = target.connect().await?;
         let (sender, notifications) = mpsc::channel(MOST_WAITING);
         let driver = tokio::spawn(drive(connection, sender));
-        let listening = Self { client, notifications, driver };
+        let listening = Self {
+            client,
+            notifications,
+            driver,
+        };
         let idle_ms = heartbeat_every.as_millis() * 3;
         listening
             .client

@@ -18,7 +18,12 @@ static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 pub fn start(settings: &Log) -> Result<(), String> {
     let (filter, handle) = reload::Layer::new(filter(&settings.level)?);
     // Whoever comes second (a test in the same process) logs where the first one did.
-    if tracing_subscriber::registry().with(filter).with(layer(settings.format)).try_init().is_ok() {
+    if tracing_subscriber::registry()
+        .with(filter)
+        .with(layer(settings.format))
+        .try_init()
+        .is_ok()
+    {
         let _ = LEVEL.set(handle);
     }
     Ok(())
@@ -38,8 +43,9 @@ pub fn set_level(level: &str) {
 fn filter(level: &str) -> Result<EnvFilter, String> {
     // The driver logs the text of statements at its debug level. Ours hold no keys, but they are noise.
     let quiet = "tokio_postgres=warn,rustls=warn,tokio_cron_scheduler=warn";
-    EnvFilter::try_new(format!("{quiet},{level}"))
-        .map_err(|_| format!("log.level is {level:?}, which is none: set error, warn, info, debug or trace"))
+    EnvFilter::try_new(format!("{quiet},{level}")).map_err(|_| {
+        format!("log.level is {level:?}, which is none: set error, warn, info, debug or trace")
+    })
 }
 
 type AnyLayer<S> = Box<dyn Layer<S> + Send + Sync>;
@@ -54,7 +60,9 @@ where
         LogFormat::Journal => journal().unwrap_or_else(json),
         LogFormat::Auto if std::io::stderr().is_terminal() => text(),
         // systemd sets this where standard error is the journal.
-        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => journal().unwrap_or_else(json),
+        LogFormat::Auto if std::env::var_os("JOURNAL_STREAM").is_some() => {
+            journal().unwrap_or_else(json)
+        }
         LogFormat::Auto => json(),
     }
 }
@@ -86,5 +94,9 @@ where
     S: tracing::Subscriber + for<'a> tracing_subscriber::registry::LookupSpan<'a>,
 {
     let layer = tracing_journald::layer().ok()?;
-    Some(layer.with_syslog_identifier("session-reaper".to_owned()).boxed())
+    Some(
+        layer
+            .with_syslog_identifier("session-reaper".to_owned())
+            .boxed(),
+    )
 }

@@ -42,7 +42,10 @@ pub struct Report {
 /// One batch of the sessions.
 enum Batch {
     /// So many deleted, and where the next batch begins.
-    Deleted { rows: u64, low_water: Option<String> },
+    Deleted {
+        rows: u64,
+        low_water: Option<String>,
+    },
     /// Another daemon purges.
     Taken,
 }
@@ -73,13 +76,19 @@ impl Purger {
         let mut low_water: Option<String> = None;
         while !stop.is_stopped() {
             let batch_begun = Instant::now();
-            match self.delete_batch(settings.batch_rows, low_water.as_deref()).await? {
+            match self
+                .delete_batch(settings.batch_rows, low_water.as_deref())
+                .await?
+            {
                 Batch::Taken => {
                     report.taken = true;
                     break;
                 }
                 Batch::Deleted { rows: 0, .. } => break,
-                Batch::Deleted { rows, low_water: reached } => {
+                Batch::Deleted {
+                    rows,
+                    low_water: reached,
+                } => {
                     report.sessions += rows;
                     report.batches += 1;
                     low_water = reached;
@@ -104,7 +113,13 @@ impl Purger {
             select count(*) from {} s where s.{} < now()",
             self.sessions, self.expires
         );
-        Ok(self.pool.get().await?.query_one(&statement, &[]).await?.get(0))
+        Ok(self
+            .pool
+            .get()
+            .await?
+            .query_one(&statement, &[])
+            .await?
+            .get(0))
     }
 
     /// Begins where the last batch left off: its dead rows are still in the index, and reading past them for
@@ -115,7 +130,12 @@ impl Purger {
         if !take_turn(&transaction).await? {
             return Ok(Batch::Taken);
         }
-        let Self { key, expires, sessions, .. } = self;
+        let Self {
+            key,
+            expires,
+            sessions,
+            ..
+        } = self;
         let statement = format!(
             "-- purger::delete_batch
             with expired as materialized (
@@ -131,11 +151,17 @@ impl Purger {
             select count(*), max(d.expires)::text from deleted d"
         );
         let row = transaction
-            .query_one(&statement, &[&low_water.unwrap_or("-infinity"), &i64::from(most)])
+            .query_one(
+                &statement,
+                &[&low_water.unwrap_or("-infinity"), &i64::from(most)],
+            )
             .await?;
         transaction.commit().await?;
         let rows = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
-        Ok(Batch::Deleted { rows, low_water: row.get(1) })
+        Ok(Batch::Deleted {
+            rows,
+            low_water: row.get(1),
+        })
     }
 
     async fn prune(&self, retention_d: u32) -> Result<u64, Error> {

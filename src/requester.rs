@@ -38,7 +38,9 @@ impl Requester {
                     payload.bytes = payload.len(),
                     "a request by NOTIFY names no user; its payload has to be a user key and nothing else"
                 ),
-                Err(error) => tracing::error!(%error, "could not note a request by NOTIFY; send it again"),
+                Err(error) => {
+                    tracing::error!(%error, "could not note a request by NOTIFY; send it again")
+                }
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Transaction;
+use tokio_postgres::{Transaction, error::SqlState};
 
 use crate::{
     bell::Bell,
@@ -40,7 +40,9 @@ impl Worker for Revoker {
 
     async fn run_once(&mut self) -> Result<Duration, Error> {
         self.drain().await?;
-        Ok(Duration::from_secs(self.settings.now().listen.poll_interval_s))
+        Ok(Duration::from_secs(
+            self.settings.now().listen.poll_interval_s,
+        ))
     }
 
     fn pool(&self) -> &Pool {
@@ -62,9 +64,15 @@ impl Revoker {
             total.sessions += report.sessions;
             if report.revocations > 0 {
                 self.settler.ring();
-                tracing::info!(revocations = report.revocations, sessions = report.sessions, "revoked");
+                tracing::info!(
+                    revocations = report.revocations,
+                    sessions = report.sessions,
+                    "revoked"
+                );
             }
-            if !self.revoke_everyone(&settings.revoke).await? && report.revocations < settings.revoke.batch_rows as usize {
+            if !self.revoke_everyone(&settings.revoke).await?
+                && report.revocations < settings.revoke.batch_rows as usize
+            {
                 return Ok(total);
             }
         }
@@ -74,7 +82,9 @@ impl Revoker {
     /// for each, so that only the culprit waits.
     async fn revoke_batch(&self, settings: &Revoke) -> Result<Report, Error> {
         match self.revoke(settings, settings.batch_rows).await {
-            Err((ids, error)) if !error.is_transient() && !ids.is_empty() => self.revoke_each(settings, ids.len()).await,
+            Err((ids, error)) if !error.is_transient() && !ids.is_empty() => {
+                self.revoke_each(settings, ids.len()).await
+            }
             result => result.map_err(|(_, error)| error),
         }
     }
@@ -101,10 +111,17 @@ impl Revoker {
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await?;
             ids = claim(&transaction, most).await?;
-            let sessions = if ids.is_empty() { 0 } else { sweep(&transaction, &ids, settings).await? };
+            let sessions = if ids.is_empty() {
+                0
+            } else {
+                sweep(&transaction, &ids, settings).await?
+            };
             mark(&transaction, &ids).await?;
             transaction.commit().await?;
-            Ok::<_, Error>(Report { revocations: ids.len(), sessions })
+            Ok::<_, Error>(Report {
+                revocations: ids.len(),
+                sessions,
+            })
         }
         .await;
         report.map_err(|error| (ids, error))
@@ -122,7 +139,7 @@ impl Revoker {
                     next_attempt_at = clock_timestamp() + least(interval '1 second' * 2 ^ least(r.attempts, 9), interval '5 minutes'),
                     last_error = $2
                 where r.id = any ($1)",
-                &[&ids, &error.sqlstate()],
+                &[&ids, &error.sqlstate().map(SqlState::code)],
             )
             .await?;
         Ok(())
@@ -173,7 +190,11 @@ async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Vec<i64>, Err
 }
 
 /// Also asked by the settler. Sessions over the batch are found again before the revocation settles.
-pub(crate) async fn sweep(transaction: &Transaction<'_>, ids: &[i64], settings: &Revoke) -> Result<i64, Error> {
+pub(crate) async fn sweep(
+    transaction: &Transaction<'_>,
+    ids: &[i64],
+    settings: &Revoke,
+) -> Result<i64, Error> {
     let remember = settings.write_back_grace_s > 0;
     let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
     let row = transaction
@@ -236,5 +257,9 @@ async fn sweep_everyone(
             &[&id, &after, &most, &(settings.write_back_grace_s > 0)],
         )
         .await?;
-    Ok(Page { last: row.get(0), ended: row.get(1), more: row.get(2) })
+    Ok(Page {
+        last: row.get(0),
+        ended: row.get(1),
+        more: row.get(2),
+    })
 }

@@ -42,7 +42,9 @@ async fn start(schedule: &str, bell: &Bell) -> Result<JobScheduler, JobScheduler
     let scheduler = JobScheduler::new().await?;
     if !schedule.is_empty() {
         let bell = bell.clone();
-        scheduler.add(Job::new(schedule, move |_, _| bell.ring())?).await?;
+        scheduler
+            .add(Job::new(schedule, move |_, _| bell.ring())?)
+            .await?;
         scheduler.start().await?;
     }
     Ok(scheduler)
@@ -51,8 +53,15 @@ async fn start(schedule: &str, bell: &Bell) -> Result<JobScheduler, JobScheduler
 /// The last time of the schedule that is not after `now`.
 fn last_tick(schedule: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     // As the scheduler itself parses it, or the two would disagree on what a field means.
-    let parser = CronParser::builder().seconds(Seconds::Required).dom_and_dow(true).build();
-    parser.parse(schedule).ok()?.find_previous_occurrence(&now, true).ok()
+    let parser = CronParser::builder()
+        .seconds(Seconds::Required)
+        .dom_and_dow(true)
+        .build();
+    parser
+        .parse(schedule)
+        .ok()?
+        .find_previous_occurrence(&now, true)
+        .ok()
 }
 
 /// Purges at the times of the schedule; see the module.
@@ -80,7 +89,10 @@ impl Worker for ScheduledPurger {
         if !self.purger.claim(tick.timestamp()).await? {
             return Ok(rest);
         }
-        let report = self.purger.purge(&settings.purge, &self.stop, |_| {}).await?;
+        let report = self
+            .purger
+            .purge(&settings.purge, &self.stop, |_| {})
+            .await?;
         self.purger.remember(&report).await?;
         if report.sessions > 0 || report.revocations > 0 {
             tracing::info!(

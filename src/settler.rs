@@ -14,11 +14,12 @@
 
 use std::time::Duration;
 
-use tokio_postgres::GenericClient;
+use tokio_postgres::Client;
 
 use crate::{
     backoff::Backoff,
     connection::{Error, Pool},
+    horizon,
     revoker::sweep,
     settings::Revoke,
     worker::{InForce, Worker},
@@ -54,11 +55,18 @@ impl Worker for Settler {
         let report = self.settle_once().await?;
         if report.settled > 0 || report.late_sessions > 0 {
             self.pace.reset();
-            tracing::info!(settled = report.settled, late_sessions = report.late_sessions, open = report.open, "settled");
+            tracing::info!(
+                settled = report.settled,
+                late_sessions = report.late_sessions,
+                open = report.open,
+                "settled"
+            );
         }
         if report.open == 0 {
             self.pace.reset();
-            return Ok(Duration::from_secs(self.settings.now().listen.poll_interval_s));
+            return Ok(Duration::from_secs(
+                self.settings.now().listen.poll_interval_s,
+            ));
         }
         Ok(self.pace.next())
     }
@@ -72,7 +80,12 @@ impl Settler {
     /// A settler that takes its connections from this pool.
     pub fn new(pool: Pool, settings: InForce) -> Self {
         let pace = Backoff::new(Duration::from_millis(4), Duration::from_secs(1));
-        Self { pool, settings, pace, swept_to: 0 }
+        Self {
+            pool,
+            settings,
+            pace,
+            swept_to: 0,
+        }
     }
 
     /// One step for all open revocations.
@@ -85,12 +98,11 @@ impl Settler {
         if open(&client).await? == 0 {
             return Ok(Report::default());
         }
-        capture(&client).await?;
-        note_ended(&client).await?;
-        note_prepared(&client).await?;
-        note_passed(&client).await?;
-        stop_waiting(&client, settings.revoke.settle_cap_s).await?;
-        let mut report = Report { late_sessions: self.sweep_waiting(&mut client, &settings.revoke).await?, ..Report::default() };
+        horizon::advance(&client, settings.revoke.settle_cap_s).await?;
+        let mut report = Report {
+            late_sessions: self.sweep_waiting(&mut client, &settings.revoke).await?,
+            ..Report::default()
+        };
         let finished = finish(&mut client, &settings.revoke).await?;
         for id in &finished.contested {
             report.late_sessions += wait_for_one(&mut client, *id, &settings.revoke).await?;
@@ -102,7 +114,11 @@ impl Settler {
     }
 
     /// Most late sessions end here, long before the slowest transaction has: a dump may run for hours.
-    async fn sweep_waiting(&mut self, client: &mut deadpool_postgres::Object, settings: &Revoke) -> Result<i64, Error> {
+    async fn sweep_waiting(
+        &mut self,
+        client: &mut deadpool_postgres::Object,
+        settings: &Revoke,
+    ) -> Result<i64, Error> {
         let transaction = client.transaction().await?;
         let rows = transaction
             .query(
@@ -119,13 +135,17 @@ impl Settler {
             .await?;
         let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
         self.swept_to = ids.last().copied().unwrap_or(0);
-        let sessions = if ids.is_empty() { 0 } else { sweep(&transaction, &ids, settings).await? };
+        let sessions = if ids.is_empty() {
+            0
+        } else {
+            sweep(&transaction, &ids, settings).await?
+        };
         transaction.commit().await?;
         Ok(sessions)
     }
 }
 
-async fn open(client: &impl GenericClient) -> Result<i64, Error> {
+async fn open(client: &Client) -> Result<i64, Error> {
     let row = client
         .query_one(
             "-- settler::open
@@ -136,132 +156,6 @@ async fn open(client: &impl GenericClient) -> Result<i64, Error> {
     Ok(row.get(0))
 }
 
-/// One horizon for all revocations that have none. The revocations are visible to this statement's snapshot,
-/// and pg_locks is read after that was taken: nobody who ran at the change can be missed. Autovacuum workers,
-/// which have no user, write no sessions and may run for hours.
-async fn capture(client: &impl GenericClient) -> Result<(), Error> {
-    client
-        .execute(
-            "-- settler::capture
-            with fresh as materialized (
-                select r.id
-                from session_reaper.revocation r
-                where r.state = 'revoked' and r.horizon_id is null
-                order by r.id
-                limit 10000
-                for update skip locked
-            ), captured as (
-                insert into session_reaper.horizon (virtual_transactions)
-                select coalesce(array_agg(l.virtualxid), '{}')
-                from pg_catalog.pg_locks l
-                cross join lateral pg_catalog.pg_stat_get_activity(l.pid) a
-                where l.locktype = 'virtualxid'
-                  and l.granted
-                  and l.pid <> pg_backend_pid()
-                  and a.usesysid is not null
-                  and a.datid = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
-                having exists (select from fresh)
-                returning id
-            )
-            update session_reaper.revocation r
-            set horizon_id = h.id
-            from fresh f, captured h
-            where r.id = f.id",
-            &[],
-        )
-        .await?;
-    Ok(())
-}
-
-/// Horizons that a replica is looking at are passed over here and below: two daemons that updated the same rows
-/// in different orders would wait for each other.
-async fn note_ended(client: &impl GenericClient) -> Result<(), Error> {
-    client
-        .execute(
-            "-- settler::note_ended
-            update session_reaper.horizon h
-            set ended_at = clock_timestamp()
-            where h.id = any (array(select f.id from session_reaper.horizon f
-                                    where f.ended_at is null and f.passed_at is null for update skip locked))
-              and (h.server_started_at <> pg_postmaster_start_time()
-                or not exists (
-                    select
-                    from pg_catalog.pg_locks l
-                    where l.locktype = 'virtualxid' and l.granted and l.virtualxid = any (h.virtual_transactions)))",
-            &[],
-        )
-        .await?;
-    Ok(())
-}
-
-/// In a later statement than the one that saw them end; see the module.
-async fn note_prepared(client: &impl GenericClient) -> Result<(), Error> {
-    client
-        .execute(
-            "-- settler::note_prepared
-            update session_reaper.horizon h
-            set prepared_transactions = array(
-                select p.transaction::text
-                from pg_catalog.pg_prepared_xacts p
-                where p.database = current_database())
-            where h.id = any (array(select f.id from session_reaper.horizon f
-                                    where f.ended_at is not null and f.prepared_transactions is null
-                                    for update skip locked))",
-            &[],
-        )
-        .await?;
-    Ok(())
-}
-
-async fn note_passed(client: &impl GenericClient) -> Result<(), Error> {
-    client
-        .execute(
-            "-- settler::note_passed
-            update session_reaper.horizon h
-            set passed_at = clock_timestamp()
-            where h.id = any (array(select f.id from session_reaper.horizon f
-                                    where f.prepared_transactions is not null and f.passed_at is null
-                                    for update skip locked))
-              and not exists (
-                select
-                from pg_catalog.pg_prepared_xacts p
-                where p.transaction::text = any (h.prepared_transactions))",
-            &[],
-        )
-        .await?;
-    Ok(())
-}
-
-/// A transaction that is left open for ever must not keep revocations open for ever; but it must not hide.
-async fn stop_waiting(client: &impl GenericClient, cap_s: u64) -> Result<(), Error> {
-    let rows = client
-        .query(
-            "-- settler::stop_waiting
-            with capped as (
-                update session_reaper.horizon h
-                set passed_at = clock_timestamp()
-                where h.passed_at is null
-                  and h.captured_at < clock_timestamp() - $1::double precision * interval '1 second'
-                returning h.id, h.virtual_transactions, h.prepared_transactions
-            )
-            update session_reaper.revocation r
-            set waited_out = true
-            from capped c
-            where r.horizon_id = c.id and r.state = 'revoked'
-            returning r.id",
-            &[&(cap_s as f64)],
-        )
-        .await?;
-    if !rows.is_empty() {
-        tracing::warn!(
-            revocations = rows.len(),
-            waited_s = cap_s,
-            "stopped waiting for a transaction that was open at the change; if it opened an older session, that session stays"
-        );
-    }
-    Ok(())
-}
-
 struct Finished {
     sessions: i64,
     settled: usize,
@@ -269,7 +163,10 @@ struct Finished {
 }
 
 /// The last sweep, and the mark only where a later look finds that it left nothing behind.
-async fn finish(client: &mut deadpool_postgres::Object, settings: &Revoke) -> Result<Finished, Error> {
+async fn finish(
+    client: &mut deadpool_postgres::Object,
+    settings: &Revoke,
+) -> Result<Finished, Error> {
     let transaction = client.transaction().await?;
     let rows = transaction
         .query(
@@ -289,7 +186,11 @@ async fn finish(client: &mut deadpool_postgres::Object, settings: &Revoke) -> Re
         .await?;
     let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
     if ids.is_empty() {
-        return Ok(Finished { sessions: 0, settled: 0, contested: Vec::new() });
+        return Ok(Finished {
+            sessions: 0,
+            settled: 0,
+            contested: Vec::new(),
+        });
     }
     let sessions = sweep(&transaction, &ids, settings).await?;
     let settled = mark_settled(&transaction, &ids).await?;
@@ -300,10 +201,17 @@ async fn finish(client: &mut deadpool_postgres::Object, settings: &Revoke) -> Re
         .map(|row| row.get(0))
         .filter(|id| !settled.contains(id))
         .collect();
-    Ok(Finished { sessions, settled: settled.len(), contested })
+    Ok(Finished {
+        sessions,
+        settled: settled.len(),
+        contested,
+    })
 }
 
-async fn mark_settled(transaction: &tokio_postgres::Transaction<'_>, ids: &[i64]) -> Result<Vec<i64>, Error> {
+async fn mark_settled(
+    transaction: &tokio_postgres::Transaction<'_>,
+    ids: &[i64],
+) -> Result<Vec<i64>, Error> {
     let rows = transaction
         .query(
             "-- settler::mark_settled
@@ -333,7 +241,11 @@ async fn mark_settled(transaction: &tokio_postgres::Transaction<'_>, ids: &[i64]
 }
 
 /// Waits for one locked row, in a transaction that holds no other. That it may have to wait again is no error.
-async fn wait_for_one(client: &mut deadpool_postgres::Object, id: i64, settings: &Revoke) -> Result<i64, Error> {
+async fn wait_for_one(
+    client: &mut deadpool_postgres::Object,
+    id: i64,
+    settings: &Revoke,
+) -> Result<i64, Error> {
     let result = client
         .query_one(
             "-- settler::wait_for_one

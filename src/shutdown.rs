@@ -50,7 +50,11 @@ pub fn heed_signals(stop: Stop, reload: Arc<Notify>) -> std::io::Result<()> {
     let stopping = Arc::new(AtomicBool::new(false));
     for signal in [SIGTERM, SIGINT] {
         // Order matters: the conditional shutdown has to look before the flag is set by the same signal.
-        signal_hook::flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&stopping))?;
+        signal_hook::flag::register_conditional_shutdown(
+            signal,
+            128 + signal,
+            Arc::clone(&stopping),
+        )?;
         signal_hook::flag::register(signal, Arc::clone(&stopping))?;
     }
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGHUP])?;
@@ -59,7 +63,9 @@ pub fn heed_signals(stop: Stop, reload: Arc<Notify>) -> std::io::Result<()> {
             match signal {
                 SIGHUP => reload.notify_one(),
                 _ => {
-                    tracing::info!("stopping after the batch in hand; a second signal stops at once");
+                    tracing::info!(
+                        "stopping after the batch in hand; a second signal stops at once"
+                    );
                     stop.stop();
                 }
             }

@@ -144,5 +144,9 @@ async fn last_purge(client: &Client) -> Result<Option<LastPurge>, Error> {
             &[],
         )
         .await?;
-    Ok(row.map(|row| LastPurge { ago_s: row.get(0), sessions: row.get(1), duration_ms: row.get(2) }))
+    Ok(row.map(|row| LastPurge {
+        ago_s: row.get(0),
+        sessions: row.get(1),
+        duration_ms: row.get(2),
+    }))
 }

@@ -38,7 +38,10 @@ impl Supervisor {
         if first {
             tell(&[NotifyState::Ready]);
         }
-        tracing::debug!(round_trip_us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX), "heartbeat");
+        tracing::debug!(
+            round_trip_us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX),
+            "heartbeat"
+        );
         self.status("serving");
         tell(&[NotifyState::Watchdog]);
     }
@@ -62,7 +65,10 @@ impl Supervisor {
 
     /// The daemon stops.
     pub fn stopping(&self) {
-        tell(&[NotifyState::Stopping, NotifyState::Status("stopping after the batch in hand")]);
+        tell(&[
+            NotifyState::Stopping,
+            NotifyState::Status("stopping after the batch in hand"),
+        ]);
     }
 
     fn status(&self, status: &str) {

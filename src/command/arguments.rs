@@ -21,7 +21,13 @@ Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
 )]
 pub struct Arguments {
     /// File with settings; each is also a variable, such as SESSION_REAPER_PURGE_SCHEDULE.
-    #[arg(long, short, global = true, value_name = "FILE", env = "SESSION_REAPER_CONFIG")]
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "SESSION_REAPER_CONFIG"
+    )]
     pub config: Option<PathBuf>,
 
     /// What to do.

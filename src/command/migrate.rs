@@ -12,7 +12,14 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
     let installed = schema::migrate(target, &settings.site).await?;
     for (what, names) in [
         ("migration", installed.migrations),
-        ("functions", installed.behaviour.iter().map(|name| format!("sql/{name}.sql")).collect()),
+        (
+            "functions",
+            installed
+                .behaviour
+                .iter()
+                .map(|name| format!("sql/{name}.sql"))
+                .collect(),
+        ),
         ("trigger", installed.triggers),
     ] {
         for name in names {
@@ -23,9 +30,15 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-pub async fn uninstall(target: &Target, settings: &Settings, yes: bool) -> Result<ExitCode, Failure> {
+pub async fn uninstall(
+    target: &Target,
+    settings: &Settings,
+    yes: bool,
+) -> Result<ExitCode, Failure> {
     if !yes && !confirmed(target)? {
-        return Err(Failure::Setting(anyhow::anyhow!("nothing was removed; say --yes to remove it without a question")));
+        return Err(Failure::Setting(anyhow::anyhow!(
+            "nothing was removed; say --yes to remove it without a question"
+        )));
     }
     schema::uninstall(target, &settings.site).await?;
     println!("session-reaper is removed from {}", target.describe());
@@ -36,7 +49,10 @@ fn confirmed(target: &Target) -> std::io::Result<bool> {
     if !std::io::stdin().is_terminal() {
         return Ok(false);
     }
-    print!("Remove session-reaper, its links and its record of revocations from {}? [y/N] ", target.describe());
+    print!(
+        "Remove session-reaper, its links and its record of revocations from {}? [y/N] ",
+        target.describe()
+    );
     std::io::stdout().flush()?;
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

@@ -9,13 +9,13 @@ mod status;
 
 use std::process::ExitCode;
 
-pub use arguments::Arguments;
 use arguments::Command;
+pub use arguments::{Arguments, Demo};
 
 use crate::{
     connection::Target,
     logging,
-    settings::{self, Environment, Settings},
+    settings::{self, Environment, Log, Settings},
 };
 
 /// Why a command ended without having done what it was asked.
@@ -50,21 +50,39 @@ fn complain(error: &anyhow::Error, code: u8) -> ExitCode {
 fn try_execute(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let environment = Environment::of_process();
     let settings = read_settings(arguments, &environment)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     if let Command::Demo(demo) = &arguments.command {
         return Ok(runtime.block_on(crate::demo::run(demo))?);
     }
-    let target = Target::resolve(&settings.database, &environment).map_err(|error| Failure::Setting(error.into()))?;
+    let target = Target::resolve(&settings.database, &environment)
+        .map_err(|error| Failure::Setting(error.into()))?;
     runtime.block_on(dispatch(arguments, settings, target))
 }
 
 fn read_settings(arguments: &Arguments, environment: &Environment) -> Result<Settings, Failure> {
-    let settings = settings::load(arguments.config.as_deref(), environment).map_err(|error| Failure::Setting(error.into()))?;
-    logging::start(&settings.log).map_err(|sentence| Failure::Setting(anyhow::Error::msg(sentence)))?;
+    let settings = settings::load(arguments.config.as_deref(), environment)
+        .map_err(|error| Failure::Setting(error.into()))?;
+    logging::start(&settings.log)
+        .map_err(|sentence| Failure::Setting(anyhow::Error::msg(sentence)))?;
     Ok(settings)
 }
 
-async fn dispatch(arguments: &Arguments, settings: Settings, target: Target) -> Result<ExitCode, Failure> {
+/// What a command that ends by itself has to say, it prints; it logs what goes wrong only.
+fn log_of(arguments: &Arguments, settings: &Settings) -> Log {
+    let mut log = settings.log.clone();
+    if !matches!(arguments.command, Command::Run | Command::Demo(_)) && log == Log::default() {
+        log.level = "warn".to_owned();
+    }
+    log
+}
+
+async fn dispatch(
+    arguments: &Arguments,
+    settings: Settings,
+    target: Target,
+) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Migrate => migrate::migrate(&target, &settings).await,
         Command::Uninstall { yes } => migrate::uninstall(&target, &settings, *yes).await,

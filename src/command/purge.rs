@@ -13,7 +13,11 @@ use crate::{
     shutdown::{self, Stop},
 };
 
-pub async fn purge(arguments: &Purge, settings: Settings, target: &Target) -> Result<ExitCode, Failure> {
+pub async fn purge(
+    arguments: &Purge,
+    settings: Settings,
+    target: &Target,
+) -> Result<ExitCode, Failure> {
     let stop = Stop::default();
     shutdown::heed_signals(stop.clone(), std::sync::Arc::default())?;
     let (client, connection) = target.connect().await?;
@@ -27,15 +31,25 @@ pub async fn purge(arguments: &Purge, settings: Settings, target: &Target) -> Re
     }
     // Hidden by itself where there is no terminal.
     let bar = ProgressBar::new(u64::try_from(expired).unwrap_or_default()).with_style(style()?);
-    let report = purger.purge(&settings.purge, &stop, |sessions| bar.set_position(sessions)).await?;
+    let report = purger
+        .purge(&settings.purge, &stop, |sessions| {
+            bar.set_position(sessions)
+        })
+        .await?;
     bar.finish_and_clear();
     purger.remember(&report).await?;
     print(&report, arguments.json);
-    Ok(if report.taken { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if report.taken {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 fn style() -> Result<ProgressStyle, Failure> {
-    Ok(ProgressStyle::with_template("purging {bar:40} {pos}/{len} sessions, {per_sec}, {eta} left")?)
+    Ok(ProgressStyle::with_template(
+        "purging {bar:40} {pos}/{len} sessions, {per_sec}, {eta} left",
+    )?)
 }
 
 fn print_count(expired: i64, json: bool) {
@@ -58,8 +72,14 @@ fn print(report: &Report, json: bool) {
         });
         println!("{report}");
     } else if report.taken {
-        println!("{} expired sessions deleted; left off because a daemon is purging", report.sessions);
+        println!(
+            "{} expired sessions deleted; left off because a daemon is purging",
+            report.sessions
+        );
     } else {
-        println!("{} expired sessions deleted in {} batches, {seconds:.2} s", report.sessions, report.batches);
+        println!(
+            "{} expired sessions deleted in {} batches, {seconds:.2} s",
+            report.sessions, report.batches
+        );
     }
 }

@@ -25,33 +25,63 @@ struct Progress {
     served: bool,
 }
 
-pub async fn revoke(arguments: &Revoke, settings: Settings, target: &Target) -> Result<ExitCode, Failure> {
+pub async fn revoke(
+    arguments: &Revoke,
+    settings: Settings,
+    target: &Target,
+) -> Result<ExitCode, Failure> {
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
     schema::check(&client, &settings.site).await?;
     let pool = target.pool()?;
     let revocation = ask(arguments, &pool).await?;
     let begun = Instant::now();
-    let progress = work(&pool, settings, revocation, Duration::from_secs(arguments.wait_s)).await?;
+    let progress = work(
+        &pool,
+        settings,
+        revocation,
+        Duration::from_secs(arguments.wait_s),
+    )
+    .await?;
     print(arguments, revocation, &progress, begun.elapsed());
     // A daemon goes on with what is left; without one nobody does.
-    Ok(if progress.settled || progress.served { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if progress.settled || progress.served {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn ask(arguments: &Revoke, pool: &Pool) -> Result<i64, Failure> {
-    let requester = Requester { pool: pool.clone(), revoker: Bell::default() };
+    let requester = Requester {
+        pool: pool.clone(),
+        revoker: Bell::default(),
+    };
     match &arguments.user {
         None => Ok(requester.revoke_all(&arguments.reason).await?),
         Some(user) => requester
             .revoke_user(user, &arguments.reason)
             .await?
-            .ok_or_else(|| Failure::Other(anyhow::anyhow!("there is no user {user}: give the key as it stands in the user table"))),
+            .ok_or_else(|| {
+                Failure::Other(anyhow::anyhow!(
+                    "there is no user {user}: give the key as it stands in the user table"
+                ))
+            }),
     }
 }
 
-async fn work(pool: &Pool, settings: Settings, revocation: i64, wait: Duration) -> Result<Progress, Failure> {
+async fn work(
+    pool: &Pool,
+    settings: Settings,
+    revocation: i64,
+    wait: Duration,
+) -> Result<Progress, Failure> {
     let (_sender, settings) = InForce::new(settings);
-    let revoker = Revoker { pool: pool.clone(), settings: settings.clone(), settler: Bell::default() };
+    let revoker = Revoker {
+        pool: pool.clone(),
+        settings: settings.clone(),
+        settler: Bell::default(),
+    };
     let mut settler = Settler::new(pool.clone(), settings);
     let deadline = Instant::now() + wait;
     let spinner = ProgressBar::new_spinner().with_message("ending sessions");
@@ -80,11 +110,19 @@ async fn look(pool: &Pool, revocation: i64) -> Result<Progress, crate::connectio
             &[&revocation],
         )
         .await?;
-    Ok(Progress { settled: row.get(0), sessions: row.get(1), served: row.get(2) })
+    Ok(Progress {
+        settled: row.get(0),
+        sessions: row.get(1),
+        served: row.get(2),
+    })
 }
 
 fn print(arguments: &Revoke, revocation: i64, progress: &Progress, took: Duration) {
-    let Progress { settled, sessions, served } = progress;
+    let Progress {
+        settled,
+        sessions,
+        served,
+    } = progress;
     if arguments.json {
         let report = serde_json::json!({
             "revocation": revocation,
@@ -96,9 +134,18 @@ fn print(arguments: &Revoke, revocation: i64, progress: &Progress, took: Duratio
         println!("{report}");
         return;
     }
-    println!("revocation {revocation}: {sessions} sessions ended in {:.0} ms", took.as_secs_f64() * 1000.0);
+    println!(
+        "revocation {revocation}: {sessions} sessions ended in {:.0} ms",
+        took.as_secs_f64() * 1000.0
+    );
     if !settled {
-        let who = if *served { "the daemon goes on" } else { "start the daemon, or repeat this when they have ended" };
-        println!("not settled: transactions that were open at the time still are (see `session-reaper status`); {who}");
+        let who = if *served {
+            "the daemon goes on"
+        } else {
+            "start the daemon, or repeat this when they have ended"
+        };
+        println!(
+            "not settled: transactions that were open at the time still are (see `session-reaper status`); {who}"
+        );
     }
 }

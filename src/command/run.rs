@@ -12,7 +12,11 @@ use crate::{
     shutdown::{self, Stop},
 };
 
-pub async fn run(arguments: &Arguments, settings: Settings, target: Target) -> Result<ExitCode, Failure> {
+pub async fn run(
+    arguments: &Arguments,
+    settings: Settings,
+    target: Target,
+) -> Result<ExitCode, Failure> {
     let stop = Stop::default();
     let reload = Arc::new(Notify::new());
     shutdown::heed_signals(stop.clone(), Arc::clone(&reload))?;
@@ -22,7 +26,9 @@ pub async fn run(arguments: &Arguments, settings: Settings, target: Target) -> R
         target,
         stop,
         reload,
-        read_settings: Box::new(move || settings::load(config.as_deref(), &Environment::of_process())),
+        read_settings: Box::new(move || {
+            settings::load(config.as_deref(), &Environment::of_process())
+        }),
     };
     daemon.run().await?;
     Ok(ExitCode::SUCCESS)

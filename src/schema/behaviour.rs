@@ -33,15 +33,21 @@ impl File {
 
 /// SHA-256 in hex.
 pub fn digest(text: &str) -> String {
-    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 fn files(site: &Site) -> impl Iterator<Item = File> {
     let variables = site.variables();
-    FILES.into_iter().chain([VIEW]).map(move |(name, text)| File {
-        name,
-        text: render(text, &variables),
-    })
+    FILES
+        .into_iter()
+        .chain([VIEW])
+        .map(move |(name, text)| File {
+            name,
+            text: render(text, &variables),
+        })
 }
 
 /// Applies each file that differs, in a transaction of its own; returns their names.

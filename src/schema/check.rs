@@ -18,7 +18,10 @@ pub async fn check(client: &Client, settings: &settings::Site) -> Result<Site, E
     match installed_version(client).await? {
         None => return Err(Error::NotInstalled),
         Some(found) if found < newest_version() => {
-            return Err(Error::TooOld { found, needed: newest_version() });
+            return Err(Error::TooOld {
+                found,
+                needed: newest_version(),
+            });
         }
         Some(_) => not_newer(client).await?,
     }

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::{Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check, rights, template::quote_literal, triggers};
+use super::{
+    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check, rights, template::quote_literal,
+    triggers,
+};
 use crate::{connection::Target, settings};
 
 mod embedded {
@@ -56,7 +59,11 @@ pub async fn migrate(target: &Target, settings: &settings::Site) -> Result<Insta
 
 /// Like [`migrate`], but stops at an earlier version of the shape: for tests of upgrades.
 #[doc(hidden)]
-pub async fn migrate_to(target: &Target, settings: &settings::Site, version: i32) -> Result<Installed, Error> {
+pub async fn migrate_to(
+    target: &Target,
+    settings: &settings::Site,
+    version: i32,
+) -> Result<Installed, Error> {
     let (mut client, connection) = target.connect().await?;
     let driver = tokio::spawn(connection);
     let result = migrate_on(&mut client, settings, version).await;
@@ -66,20 +73,29 @@ pub async fn migrate_to(target: &Target, settings: &settings::Site, version: i32
     result
 }
 
-async fn migrate_on(client: &mut Client, settings: &settings::Site, version: i32) -> Result<Installed, Error> {
+async fn migrate_on(
+    client: &mut Client,
+    settings: &settings::Site,
+    version: i32,
+) -> Result<Installed, Error> {
     check::server(client).await?;
     lock(client).await?;
     check::not_newer(client).await?;
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
-    let mut installed = Installed { migrations: shape(client, &site, version).await?, ..Installed::default() };
+    let mut installed = Installed {
+        migrations: shape(client, &site, version).await?,
+        ..Installed::default()
+    };
     client.batch_execute("set lock_timeout = '3s'").await?;
     behaviour::remember(client, "site", &check::site_digest(&site)).await?;
     installed.behaviour = behaviour::apply(client, &site).await?;
     for trigger in triggers::wanted(&site) {
         if !trigger.is_attached(client).await? {
             attach(client, &trigger).await?;
-            installed.triggers.push(format!("{} on {}", trigger.name, trigger.table));
+            installed
+                .triggers
+                .push(format!("{} on {}", trigger.name, trigger.table));
         }
     }
     rights::grant(client, &site, settings).await?;
@@ -105,13 +121,18 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
         )
         .await?;
     for (name, value) in site.migration_settings() {
-        let set = format!("select pg_catalog.set_config({}, {}, false)", quote_literal(name), quote_literal(&value));
+        let set = format!(
+            "select pg_catalog.set_config({}, {}, false)",
+            quote_literal(name),
+            quote_literal(&value)
+        );
         client.batch_execute(&set).await?;
     }
     let mut applied = Vec::new();
     for attempt in 0..LOCK_TRIES {
         wait_for_turn(client, attempt).await?;
-        let mut runner = embedded::migrations::runner().set_target(refinery::Target::Version(version));
+        let mut runner =
+            embedded::migrations::runner().set_target(refinery::Target::Version(version));
         runner.set_migration_table_name(HISTORY);
         match runner.run_async(client).await {
             Ok(report) => {
@@ -125,7 +146,10 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
             }
         }
     }
-    Err(Error::Busy { what: format!("{} and {}", site.sessions, site.users), tries: LOCK_TRIES })
+    Err(Error::Busy {
+        what: format!("{} and {}", site.sessions, site.users),
+        tries: LOCK_TRIES,
+    })
 }
 
 async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<(), Error> {
@@ -136,7 +160,10 @@ async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<
             result => return result,
         }
     }
-    Err(Error::Busy { what: trigger.table.to_string(), tries: LOCK_TRIES })
+    Err(Error::Busy {
+        what: trigger.table.to_string(),
+        tries: LOCK_TRIES,
+    })
 }
 
 async fn wait_for_turn(client: &Client, attempt: u32) -> Result<(), Error> {
@@ -145,7 +172,9 @@ async fn wait_for_turn(client: &Client, attempt: u32) -> Result<(), Error> {
         tokio::time::sleep(Duration::from_millis(pause)).await;
     }
     let timeout = lock_timeout_ms(attempt);
-    client.batch_execute(&format!("set lock_timeout = '{timeout}ms'")).await?;
+    client
+        .batch_execute(&format!("set lock_timeout = '{timeout}ms'"))
+        .await?;
     Ok(())
 }
 
@@ -159,12 +188,17 @@ fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
             if code == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) {
                 return Ok(());
             }
-            let message = cause.as_db_error().map_or_else(|| "the connection was lost".to_owned(), |db| db.message().to_owned());
+            let message = cause.as_db_error().map_or_else(
+                || "the connection was lost".to_owned(),
+                |db| db.message().to_owned(),
+            );
             return Err(Error::Migration { message });
         }
         source = cause.source();
     }
-    Err(Error::Migration { message: error.to_string() })
+    Err(Error::Migration {
+        message: error.to_string(),
+    })
 }
 
 /// Takes everything out again: triggers first, so that the site's tables never refer to what is gone.
@@ -181,7 +215,9 @@ pub async fn uninstall(target: &Target, settings: &settings::Site) -> Result<(),
     for trigger in triggers::wanted(&site) {
         trigger.detach(&client).await?;
     }
-    client.batch_execute("drop schema if exists session_reaper cascade").await?;
+    client
+        .batch_execute("drop schema if exists session_reaper cascade")
+        .await?;
     drop(client);
     let _ = driver.await;
     Ok(())

@@ -13,10 +13,11 @@ mod site;
 mod template;
 mod triggers;
 
-pub use check::check;
+pub use check::{check, installed_version};
 pub use error::Error;
-pub use migrate::{Installed, migrate, uninstall};
+pub use migrate::{Installed, migrate, migrate_to, newest_version, uninstall};
 pub use site::{Column, Site, Table};
+pub use template::quote_identifier;
 
 /// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too.
 pub const LOCK_CLASS: i32 = 1_397_903_442;

@@ -12,14 +12,22 @@ const INTERNAL: &str = "
     revoke all on all tables in schema session_reaper from public";
 
 /// Grants the daemon and the app what the settings ask for, and takes everything else from PUBLIC.
-pub async fn grant(client: &mut Client, site: &Site, settings: &settings::Site) -> Result<(), Error> {
+pub async fn grant(
+    client: &mut Client,
+    site: &Site,
+    settings: &settings::Site,
+) -> Result<(), Error> {
     let transaction = client.transaction().await?;
     transaction.batch_execute(INTERNAL).await?;
     if let Some(role) = &settings.daemon_role {
-        transaction.batch_execute(&for_daemon(&quote_identifier(role), site)).await?;
+        transaction
+            .batch_execute(&for_daemon(&quote_identifier(role), site))
+            .await?;
     }
     for role in &settings.app_roles {
-        transaction.batch_execute(&for_app(&quote_identifier(role))).await?;
+        transaction
+            .batch_execute(&for_app(&quote_identifier(role)))
+            .await?;
     }
     transaction.commit().await?;
     Ok(())

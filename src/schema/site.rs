@@ -49,7 +49,11 @@ pub struct Column {
 impl Table {
     /// Schema and name, quoted.
     pub fn quoted(&self) -> String {
-        format!("{}.{}", quote_identifier(&self.schema), quote_identifier(&self.name))
+        format!(
+            "{}.{}",
+            quote_identifier(&self.schema),
+            quote_identifier(&self.name)
+        )
     }
 }
 
@@ -65,22 +69,48 @@ impl Site {
     /// # Errors
     /// A table or column that is not there, with the nearest name that is; a session key without a unique
     /// index; an expiry column of another type than `timestamp with time zone`.
-    pub async fn inspect(client: &impl GenericClient, settings: &settings::Site) -> Result<Self, Error> {
+    pub async fn inspect(
+        client: &impl GenericClient,
+        settings: &settings::Site,
+    ) -> Result<Self, Error> {
         let sessions = table(client, "site.session_table", &settings.session_table).await?;
         let users = table(client, "site.user_table", &settings.user_table).await?;
         let user_key = match &settings.user_key {
             Some(name) => column(client, "site.user_key", &users, name).await?,
             None => primary_key(client, &users).await?,
         };
-        let session_key = column(client, "site.session_key", &sessions, &settings.session_key).await?;
+        let session_key =
+            column(client, "site.session_key", &sessions, &settings.session_key).await?;
         require_unique(client, &sessions, &session_key).await?;
         require_unique(client, &users, &user_key).await?;
-        let expires = column(client, "site.expires_column", &sessions, &settings.expires_column).await?;
+        let expires = column(
+            client,
+            "site.expires_column",
+            &sessions,
+            &settings.expires_column,
+        )
+        .await?;
         if expires.base_type != "timestamp with time zone" {
-            return Err(Error::Expiry { table: sessions, column: expires });
+            return Err(Error::Expiry {
+                table: sessions,
+                column: expires,
+            });
         }
-        let password = column(client, "site.password_column", &users, &settings.password_column).await?;
-        Ok(Self { sessions, session_key, expires, users, user_key, password })
+        let password = column(
+            client,
+            "site.password_column",
+            &users,
+            &settings.password_column,
+        )
+        .await?;
+        Ok(Self {
+            sessions,
+            session_key,
+            expires,
+            users,
+            user_key,
+            password,
+        })
     }
 
     /// What the variables in `sql/` stand for.
@@ -110,7 +140,11 @@ impl Site {
     }
 }
 
-async fn table(client: &impl GenericClient, setting: &'static str, given: &str) -> Result<Table, Error> {
+async fn table(
+    client: &impl GenericClient,
+    setting: &'static str,
+    given: &str,
+) -> Result<Table, Error> {
     let (schema, name) = match given.split_once('.') {
         Some((schema, name)) => (Some(schema), name),
         None => (None, given),
@@ -128,8 +162,16 @@ async fn table(client: &impl GenericClient, setting: &'static str, given: &str) 
         )
         .await?;
     match found {
-        Some(row) => Ok(Table { schema: row.get(0), name: name.to_owned(), oid: row.get(1) }),
-        None => Err(Error::NoTable { setting, name: given.to_owned(), nearest: nearest_table(client, name).await? }),
+        Some(row) => Ok(Table {
+            schema: row.get(0),
+            name: name.to_owned(),
+            oid: row.get(1),
+        }),
+        None => Err(Error::NoTable {
+            setting,
+            name: given.to_owned(),
+            nearest: nearest_table(client, name).await?,
+        }),
     }
 }
 
@@ -184,7 +226,12 @@ async fn column(
         .into_iter()
         .map(|(column, _)| column)
         .find(|column| column.name == name)
-        .ok_or_else(|| Error::NoColumn { setting, name: name.to_owned(), table: table.clone(), nearest })
+        .ok_or_else(|| Error::NoColumn {
+            setting,
+            name: name.to_owned(),
+            table: table.clone(),
+            nearest,
+        })
 }
 
 async fn primary_key(client: &impl GenericClient, table: &Table) -> Result<Column, Error> {
@@ -192,11 +239,17 @@ async fn primary_key(client: &impl GenericClient, table: &Table) -> Result<Colum
         .await?
         .into_iter()
         .find_map(|(column, is_primary)| is_primary.then_some(column))
-        .ok_or_else(|| Error::NoPrimaryKey { table: table.clone() })
+        .ok_or_else(|| Error::NoPrimaryKey {
+            table: table.clone(),
+        })
 }
 
 /// A column that is not unique cannot be referenced by a foreign key (Auth.js's own schema is such a one).
-async fn require_unique(client: &impl GenericClient, table: &Table, column: &Column) -> Result<(), Error> {
+async fn require_unique(
+    client: &impl GenericClient,
+    table: &Table,
+    column: &Column,
+) -> Result<(), Error> {
     let row = client
         .query_one(
             "-- schema::site::require_unique
@@ -213,7 +266,10 @@ async fn require_unique(client: &impl GenericClient, table: &Table, column: &Col
     if row.get(0) {
         Ok(())
     } else {
-        Err(Error::NotUnique { table: table.clone(), column: column.clone() })
+        Err(Error::NotUnique {
+            table: table.clone(),
+            column: column.clone(),
+        })
     }
 }
 

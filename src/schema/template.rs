@@ -60,9 +60,13 @@ mod tests {
 
     #[test]
     fn identifiers_are_quoted_and_types_stand_as_they_are() {
-        let variables = Variables::from([("table", "a\"b".to_owned()), ("kind", "bigint".to_owned())]);
+        let variables =
+            Variables::from([("table", "a\"b".to_owned()), ("kind", "bigint".to_owned())]);
         assert_eq!(
-            render("select x::text, cast(y as :kind) from :\"table\" where 'a: b'", &variables),
+            render(
+                "select x::text, cast(y as :kind) from :\"table\" where 'a: b'",
+                &variables
+            ),
             "select x::text, cast(y as bigint) from \"a\"\"b\" where 'a: b'"
         );
     }

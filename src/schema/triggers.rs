@@ -25,7 +25,9 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         Trigger {
             name: "session_reaper_password",
             table: &site.users,
-            when: format!("after update on {{table}} for each row when (old.{password} is distinct from new.{password})"),
+            when: format!(
+                "after update on {{table}} for each row when (old.{password} is distinct from new.{password})"
+            ),
             action: "session_reaper.credential_changed('password', 'others')",
         },
         Trigger {
@@ -73,7 +75,11 @@ impl Trigger<'_> {
 
     /// Attaches it in one transaction, under the caller's lock time-out.
     pub async fn attach(&self, client: &mut Client) -> Result<(), Error> {
-        let comment = format!("Asks for sessions to end; see function {}. {}", self.action, self.mark());
+        let comment = format!(
+            "Asks for sessions to end; see function {}. {}",
+            self.action,
+            self.mark()
+        );
         let transaction = client.transaction().await?;
         transaction.batch_execute(&self.definition()).await?;
         transaction
