@@ -64,7 +64,7 @@ fn try_execute(arguments: &Arguments) -> Result<ExitCode, Failure> {
 fn read_settings(arguments: &Arguments, environment: &Environment) -> Result<Settings, Failure> {
     let settings = settings::load(arguments.config.as_deref(), environment)
         .map_err(|error| Failure::Setting(error.into()))?;
-    logging::start(&settings.log)
+    logging::start(&log_of(arguments, &settings))
         .map_err(|sentence| Failure::Setting(anyhow::Error::msg(sentence)))?;
     Ok(settings)
 }
