@@ -188,6 +188,8 @@ fn is_transient(state: &SqlState) -> bool {
         SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
         SqlState::QUERY_CANCELED,
         SqlState::LOCK_NOT_AVAILABLE,
+        // After a failover, another connection leads to the new primary.
+        SqlState::READ_ONLY_SQL_TRANSACTION,
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
     ];

@@ -11,8 +11,7 @@ use super::Connection;
 /// `search_path` is left alone: names without a schema in the settings are looked up in the role's own path, and
 /// every function of ours pins its own.
 pub(super) fn statements(statement_timeout_s: u64) -> String {
-    [
-        "/* session::set_up */".to_owned(),
+    let statements = [
         // The claiming statements count on seeing what was committed while they waited; a site may have set
         // another level for the whole database.
         "set default_transaction_isolation = 'read committed'".to_owned(),
@@ -27,9 +26,8 @@ pub(super) fn statements(statement_timeout_s: u64) -> String {
         "set idle_in_transaction_session_timeout = '30s'".to_owned(),
         // Notices are for people, and the driver would hand each of them to the log.
         "set client_min_messages = warning".to_owned(),
-    ]
-    .join(";\n")
-    .replacen(";\n", "\n", 1)
+    ];
+    format!("/* session::set_up */ {}", statements.join("; "))
 }
 
 /// Sends the statements over a connection that nobody drives yet. It is not spawned for that: dropped half-way,

@@ -11,6 +11,7 @@
 //! `allow` differs from libpq's in that it tries with TLS first, which is never worse.
 
 mod certificates;
+mod mode;
 mod name;
 mod verifier;
 
@@ -27,6 +28,7 @@ use super::Error;
 use super::parameters::Parameters;
 use crate::settings::Environment;
 use certificates::Roots;
+use mode::Mode;
 use verifier::{EncryptsOnly, Trusted, Verifies};
 
 /// How connections are encrypted: what the driver is told, and what it does then.
@@ -35,15 +37,6 @@ pub(super) struct Tls {
     pub mode: SslMode,
     /// What shakes hands and checks the certificate.
     pub connector: MakeRustlsConnect,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Mode {
-    Disable,
-    Prefer,
-    Require,
-    VerifyCa,
-    VerifyFull,
 }
 
 /// What the connection string says about TLS, taken out of it, since the driver refuses most of it.
@@ -72,41 +65,13 @@ impl Options {
 
     /// Reads the certificates and decides what is checked.
     pub fn configure(&self) -> Result<Tls, Error> {
-        let mode = self.mode()?;
+        let mode = Mode::read(self.mode.as_deref(), self.root.as_deref())?;
         let provider = Arc::new(ring::default_provider());
         let verifier = self.verifier(mode, &provider)?;
         Ok(Tls {
-            mode: match mode {
-                Mode::Disable => SslMode::Disable,
-                Mode::Prefer => SslMode::Prefer,
-                Mode::Require | Mode::VerifyCa | Mode::VerifyFull => SslMode::Require,
-            },
+            mode: mode.for_driver(),
             connector: MakeRustlsConnect::new(self.client(mode, provider, verifier)?),
         })
-    }
-
-    fn mode(&self) -> Result<Mode, Error> {
-        let is_system = self.root.as_deref() == Some("system");
-        let mode = match self.mode.as_deref() {
-            // Everybody can get a certificate that the system's roots vouch for; only its name means anything.
-            None if is_system => Mode::VerifyFull,
-            Some("allow" | "prefer") | None => Mode::Prefer,
-            Some("disable") => Mode::Disable,
-            Some("require") => Mode::Require,
-            Some("verify-ca") => Mode::VerifyCa,
-            Some("verify-full") => Mode::VerifyFull,
-            Some(_) => {
-                return Err(settings(
-                    "sslmode has to be disable, allow, prefer, require, verify-ca or verify-full",
-                ));
-            }
-        };
-        if is_system && ![Mode::Disable, Mode::VerifyFull].contains(&mode) {
-            return Err(settings(
-                "sslrootcert=system checks nothing without the name: set sslmode=verify-full",
-            ));
-        }
-        Ok(mode)
     }
 
     fn verifier(
