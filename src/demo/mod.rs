@@ -1,0 +1,5 @@
+//! The embedded default: a throw-away server, a site on it, and the story told on both.
+//!
+//! [`server`] is public because the integration tests stand on it, too.
+
+pub mod server;
