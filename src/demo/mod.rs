@@ -3,3 +3,4 @@
 //! [`server`] is public because the integration tests stand on it, too.
 
 pub mod server;
+pub mod site;
