@@ -6,3 +6,4 @@ mod password_change;
 mod purge;
 mod settling;
 mod stage;
+mod tls;
