@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The longest that a stop may take; a batch takes milliseconds. Below `TimeoutStopSec` of the unit.
-const LONGEST_STOP: Duration = Duration::from_secs(20);
+pub(crate) const LONGEST_STOP: Duration = Duration::from_secs(20);
 
 /// What the daemon is given.
 pub struct Daemon {
