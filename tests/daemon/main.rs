@@ -3,6 +3,7 @@
 mod age;
 mod fails_closed;
 mod password_change;
+mod process;
 mod purge;
 mod settling;
 mod stage;
