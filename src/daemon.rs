@@ -39,7 +39,7 @@ pub struct Daemon {
     /// Rung by SIGHUP.
     pub reload: Arc<Notify>,
     /// Reads the settings again.
-    pub read_settings: Box<dyn Fn() -> Result<Settings, crate::settings::Error> + Send>,
+    pub read_settings: Box<dyn Fn() -> Result<Settings, crate::settings::Error> + Send + Sync>,
 }
 
 impl Daemon {
