@@ -77,7 +77,7 @@ impl Daemon {
                 return Ok(());
             }
             check(begun.elapsed() < START_MAX, || {
-                "the daemon serves the database".to_owned()
+                "the daemon should serve the database by now".to_owned()
             })?;
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

@@ -21,7 +21,9 @@ pub enum Error {
     #[error("cannot listen for signals: {0}; without them the demo could not clean up")]
     Signals(std::io::Error),
     /// A scene's claim did not hold: this is a defect of session-reaper.
-    #[error("this was to happen and did not: {0}")]
+    #[error(
+        "not all of what was shown is true: {0}; this is a defect of session-reaper, please report it"
+    )]
     Untrue(String),
     /// Somebody asked the demo to stop.
     #[error("stopped before the end of the demo, so it has shown nothing")]

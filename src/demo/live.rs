@@ -9,6 +9,7 @@ use super::error::Error;
 use super::narrator::{count, time};
 use super::site;
 use super::stage::Stage;
+use crate::settings::Environment;
 
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Long enough to look for the sessions that are gone, short enough to try again soon.
@@ -52,7 +53,10 @@ pub async fn watch(stage: &Stage, url: &str) -> Result<(), Error> {
 fn invite(stage: &Stage, url: &str) {
     let narrator = &stage.narrator;
     narrator.heading("Try it yourself, in another terminal");
-    narrator.act(&format!("psql '{url}'"));
+    // Whoever ran the demo with sudo cannot enter the socket's directory as themselves.
+    let environment = Environment::of_process();
+    let sudo = environment.get("SUDO_USER").map_or("", |_| "sudo ");
+    narrator.act(&format!("{sudo}psql '{url}'"));
     narrator.say("");
     narrator.item("who is in", "select username, l.* from session_reaper.live_session l join auth_user u on u.id = l.user_id;");
     narrator.item(

@@ -57,7 +57,9 @@ async fn play(narrator: &Narrator, stays: bool, stop: &Stop) -> Result<(), Error
     let result = show(&server, narrator, stays, stop).await;
     drop(server);
     result?;
-    check(!dir.exists(), || format!("{} is removed", dir.display()))?;
+    check(!dir.exists(), || {
+        format!("{} should be gone", dir.display())
+    })?;
     narrator.say("\nAll of this happened. The server is gone, and nothing is left behind.");
     Ok(())
 }

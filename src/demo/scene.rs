@@ -50,7 +50,7 @@ pub async fn sum_up(stage: &Stage, measured: &Measured) -> Result<(), Error> {
     let alive = site::count(&stage.observer, bystanders).await?;
     check(alive == bystanders.len(), || {
         format!(
-            "all {} bystanders live on, but {alive} do",
+            "all {} bystanders should live on, but {alive} do",
             bystanders.len()
         )
     })?;

@@ -84,32 +84,33 @@ impl Stage {
                 return Ok(begun.elapsed());
             }
             check(begun.elapsed() < PATIENCE, || {
+                let patience_s = PATIENCE.as_secs();
                 format!(
-                    "{} sessions end within {} s, but {left} live on",
-                    keys.len(),
-                    PATIENCE.as_secs()
+                    "after {patience_s} s, none of {} sessions should live, but {left} do",
+                    keys.len()
                 )
             })?;
             pause(keys.len()).await;
         }
     }
 
-    /// Waits until the newest revocation of a user is settled.
-    pub async fn until_settled(&self, user: i32) -> Result<Revocation, Error> {
+    /// Waits until the newest revocation of a user is settled, and checks how many sessions it has ended.
+    pub async fn until_settled(&self, user: i32, sessions: i64) -> Result<Revocation, Error> {
         let begun = Instant::now();
-        loop {
+        let revocation = loop {
             match self.revocation(user).await? {
-                Some(revocation) if revocation.state == "settled" => return Ok(revocation),
-                found => check(begun.elapsed() < PATIENCE, || {
-                    let state = found.map_or("missing".to_owned(), |revocation| revocation.state);
-                    format!(
-                        "the revocation of user {user} settles within {} s, but it is {state}",
-                        PATIENCE.as_secs()
-                    )
+                Some(revocation) if revocation.state == "settled" => break revocation,
+                _ => check(begun.elapsed() < PATIENCE, || {
+                    format!("the revocation of user {user} should have settled by now")
                 })?,
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        };
+        let ended = revocation.sessions_ended;
+        check(ended == sessions, || {
+            format!("the audit trail should count {sessions} ended sessions, but it counts {ended}")
+        })?;
+        Ok(revocation)
     }
 
     /// The newest revocation of a user, if there is any.
@@ -154,9 +155,8 @@ impl Stage {
             }
             check(begun.elapsed() < PATIENCE, || {
                 format!(
-                    "{} revocations settle within {} s, but {settled} did",
-                    users.len(),
-                    PATIENCE.as_secs()
+                    "all {} revocations should have settled by now, but {settled} have",
+                    users.len()
                 )
             })?;
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -181,7 +181,7 @@ impl Stage {
         let alive = site::count(&self.observer, keys).await?;
         check(alive == keys.len(), || {
             format!(
-                "all {} sessions {whose} live on, but {alive} do",
+                "all {} sessions {whose} should live on, but {alive} do",
                 keys.len()
             )
         })

@@ -49,7 +49,7 @@ pub async fn bulk_reset(stage: &mut Stage) -> Result<Bulk, Error> {
     let settled = stage.until_all_settled(&users).await?;
     check(settled == keys.len(), || {
         format!(
-            "the audit trail counts {} ended sessions, but it counts {settled}",
+            "the audit trail should count {} ended sessions, but it counts {settled}",
             keys.len()
         )
     })?;
@@ -125,7 +125,7 @@ async fn watch_purge(stage: &Stage) -> Result<Purge, Error> {
             break left;
         }
         check(due.elapsed() < PATIENCE, || {
-            "the schedule purges expired sessions".to_owned()
+            "the schedule should have purged expired sessions by now".to_owned()
         })?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     };
@@ -133,7 +133,7 @@ async fn watch_purge(stage: &Stage) -> Result<Purge, Error> {
     let begun = Instant::now();
     while site::has_expired(&stage.observer).await? {
         check(begun.elapsed() < PATIENCE, || {
-            "the purge comes to an end".to_owned()
+            "the purge should have come to an end".to_owned()
         })?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
@@ -141,7 +141,7 @@ async fn watch_purge(stage: &Stage) -> Result<Purge, Error> {
     // The pass rests once more and keeps its record; what comes after it is not to be mixed up with it.
     while stage.last_purge().await? == before {
         check(begun.elapsed() < PATIENCE, || {
-            "the purge leaves a record".to_owned()
+            "the purge should leave a record".to_owned()
         })?;
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

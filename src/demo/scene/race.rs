@@ -27,9 +27,9 @@ pub async fn roll_back(stage: &mut Stage) -> Result<(), Error> {
     let (later, ended) = stage.user("frank", 1).await?;
     site::change_passwords(&stage.actor, &[later]).await?;
     stage.until_gone(&ended).await?;
-    stage.until_settled(later).await?;
+    stage.until_settled(later, 1).await?;
     check(stage.revocation(erin).await?.is_none(), || {
-        "no revocation of erin is left".to_owned()
+        "there should be no revocation of erin".to_owned()
     })?;
     stage.check_alive(&keys, "of erin").await?;
     stage
@@ -53,47 +53,53 @@ pub async fn login_in_flight(stage: &mut Stage, url: &str) -> Result<(), Error> 
         .act("Mallory: begin; select password …        (the old one, and it is right)");
     login
         .query_one(
-            "select password from auth_user where id = $1",
+            "-- demo::scene::login_in_flight
+             select password from auth_user where id = $1",
             &[/* id */ &grace],
         )
         .await?;
-    stage
-        .narrator
-        .act("Grace:   update auth_user set password = '…'");
-    site::change_passwords(&stage.actor, &[grace]).await?;
-    let took = stage.until_gone(&keys).await?;
-    stage.narrator.fact(&format!(
-        "Grace's 2 old sessions ended, {} after the commit",
-        time(took)
-    ));
-    tokio::time::sleep(SLOW_LOGIN).await;
-    let waiting = stage
-        .revocation(grace)
-        .await?
-        .is_some_and(|found| found.state == "revoked");
-    check(waiting, || {
-        "the revocation stays open while the login is in flight".to_owned()
-    })?;
-    stage
-        .narrator
-        .fact("the revocation stays open: a transaction that began before the change still runs");
-
+    let fresh = change_meanwhile(stage, grace, &keys).await?;
     stage
         .narrator
         .act("Mallory: insert into django_session …; commit");
     let late = site::log_in(&login, &[grace]).await?;
     check(site::count(&login, &late).await? == 1, || {
-        "the late session is there".to_owned()
+        "Mallory's session should be there until it is committed".to_owned()
     })?;
     login.commit().await?;
     let took = stage.until_gone(&late).await?;
-    let revocation = stage.until_settled(grace).await?;
-    check(revocation.sessions_ended == 3, || {
-        "the late session is counted with the others".to_owned()
-    })?;
+    stage.until_settled(grace, 3).await?;
+    stage
+        .check_alive(&fresh, "that Grace opened with the new password")
+        .await?;
     stage.narrator.fact(&format!(
-        "Mallory's session ended {} after its commit; settled",
+        "Mallory's session ended {} after its commit; Grace's new one lives on",
         time(took)
     ));
+    stage.bystanders.extend(fresh);
     Ok(())
+}
+
+// Grace changes her password and logs in with it, while somebody else's login has not ended.
+async fn change_meanwhile(stage: &Stage, grace: i32, old: &[String]) -> Result<Vec<String>, Error> {
+    let Stage {
+        narrator, actor, ..
+    } = stage;
+    narrator.act("Grace:   update auth_user set password = '…'");
+    site::change_passwords(actor, &[grace]).await?;
+    let took = stage.until_gone(old).await?;
+    narrator.fact(&format!(
+        "Grace's 2 old sessions ended, {} after the commit",
+        time(took)
+    ));
+    narrator.act("Grace:   logs in with the new one");
+    let fresh = site::log_in(actor, &[grace]).await?;
+    tokio::time::sleep(SLOW_LOGIN).await;
+    let state = stage.revocation(grace).await?.map(|found| found.state);
+    check(state.as_deref() == Some("revoked"), || {
+        "the revocation should stay open while a login is in flight".to_owned()
+    })?;
+    narrator
+        .fact("the revocation stays open: a transaction that began before the change still runs");
+    Ok(fresh)
 }
