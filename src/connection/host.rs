@@ -102,7 +102,8 @@ impl Place {
         format!("{} port {}", self.name, self.port)
     }
 
-    fn is_socket(&self) -> bool {
+    /// Whether it is a Unix socket.
+    pub fn is_socket(&self) -> bool {
         self.address.is_none() && self.name.starts_with('/')
     }
 

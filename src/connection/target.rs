@@ -44,7 +44,7 @@ impl Target {
         let patience = patience(settings, &mut parameters, places.len())?;
         let passwords = host::passwords(&mut parameters, environment);
         let tries_in_any_order = parameters.take("load_balance_hosts").as_deref() == Some("random");
-        let tls = tls.configure()?;
+        let tls = tls.configure(!places.iter().all(Place::is_socket))?;
         let share = share(patience, places.len());
         let complete =
             |place: &Place| place.complete(&parameters, &tls, passwords.as_deref(), share);

@@ -63,9 +63,13 @@ impl Options {
         }
     }
 
-    /// Reads the certificates and decides what is checked.
-    pub fn configure(&self) -> Result<Tls, Error> {
-        let mode = Mode::read(self.mode.as_deref(), self.root.as_deref())?;
+    /// Reads the certificates and decides what is checked. Where only sockets are connected to, nothing is
+    /// read, since a machine without root certificates would be refused for nothing.
+    pub fn configure(&self, is_over_network: bool) -> Result<Tls, Error> {
+        let mode = match Mode::read(self.mode.as_deref(), self.root.as_deref())? {
+            mode if is_over_network => mode,
+            _ => Mode::Disable,
+        };
         let provider = Arc::new(ring::default_provider());
         let verifier = self.verifier(mode, &provider)?;
         Ok(Tls {

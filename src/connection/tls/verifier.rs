@@ -134,7 +134,8 @@ impl ServerCertVerifier for EncryptsOnly {
 }
 
 // webpki refuses certificates of version 1, which the recipe in PostgreSQL's manual makes with older versions of
-// OpenSSL. Their key is as good as any; whether the certificate is trusted has been decided elsewhere.
+// OpenSSL. Their key is as good as any; whether the certificate is trusted has been decided elsewhere. Under
+// TLS 1.2, which only servers without TLS 1.3 come down to, they stay refused.
 fn verify_with_key_of(
     certificate: &CertificateDer<'_>,
     message: &[u8],
