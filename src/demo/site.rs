@@ -11,7 +11,6 @@ use tokio_postgres::{Client, Error, GenericClient};
 use session::password_hash;
 
 const DAY_S: f64 = 86_400.0;
-const PIECE: usize = 1000;
 
 /// Creates Django's tables.
 pub async fn create_tables(client: &Client) -> Result<(), Error> {
@@ -63,16 +62,11 @@ pub async fn visit(client: &impl GenericClient, visitors: usize) -> Result<Vec<S
 }
 
 /// Leaves sessions behind that expired within the last day, as they gather where nobody runs `clearsessions`.
-pub async fn abandon(client: &impl GenericClient, sessions: usize) -> Result<(), Error> {
-    // In pieces, so that they leave no mark on the resident memory that the demo prints.
-    for begin in (0..sessions).step_by(PIECE) {
-        let piece = PIECE.min(sessions - begin);
-        let data: Vec<String> = std::iter::repeat_with(session::of_nobody)
-            .take(piece)
-            .collect();
-        open(client, &data, -DAY_S..-3600.0).await?;
-    }
-    Ok(())
+pub async fn abandon(client: &impl GenericClient, sessions: usize) -> Result<Vec<String>, Error> {
+    let data: Vec<String> = std::iter::repeat_with(session::of_nobody)
+        .take(sessions)
+        .collect();
+    open(client, &data, -DAY_S..-3600.0).await
 }
 
 async fn open(
@@ -96,6 +90,11 @@ async fn open(
         )
         .await?;
     Ok(keys)
+}
+
+/// Gives a user a new password.
+pub async fn change_password(client: &impl GenericClient, user: i32) -> Result<(), Error> {
+    change_passwords(client, &[user]).await
 }
 
 /// Gives users new passwords in one statement, as any program with a database connection can.

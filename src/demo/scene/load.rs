@@ -12,6 +12,7 @@ const BULK_USERS: usize = 1000;
 const BULK_SESSIONS_EACH: usize = 3;
 const SINGLE_CHANGES: usize = 100;
 const EXPIRED_SESSIONS: usize = 20_000;
+const EXPIRED_PIECE: usize = 1000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the bulk reset measured.
@@ -78,7 +79,7 @@ pub async fn single_changes(stage: &mut Stage) -> Result<(usize, Spread), Error>
     let keys = site::log_in(&stage.actor, &users).await?;
     let mut series = Vec::with_capacity(users.len());
     for (user, key) in users.iter().zip(&keys) {
-        site::change_passwords(&stage.actor, &[*user]).await?;
+        site::change_password(&stage.actor, *user).await?;
         series.push(stage.until_gone(std::slice::from_ref(key)).await?);
         // So that the changes do not fall into step with the daemon's own timers.
         tokio::time::sleep(Duration::from_millis(fastrand::u64(1..20))).await;
@@ -99,9 +100,12 @@ pub async fn purge(stage: &mut Stage) -> Result<Purge, Error> {
         count(EXPIRED_SESSIONS, "session")
     ));
     let live = site::visit(&stage.actor, 200).await?;
-    // In one transaction, so that one pass finds all of them.
+    // In one transaction, so that one pass finds all of them; in pieces, so that they leave no mark on the
+    // resident memory.
     let transaction = stage.actor.transaction().await?;
-    site::abandon(&transaction, EXPIRED_SESSIONS).await?;
+    for _ in 0..EXPIRED_SESSIONS / EXPIRED_PIECE {
+        site::abandon(&transaction, EXPIRED_PIECE).await?;
+    }
     transaction.commit().await?;
     let purge = watch_purge(stage).await?;
     stage.check_alive(&live, "that have not expired").await?;

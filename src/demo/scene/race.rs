@@ -21,11 +21,11 @@ pub async fn roll_back(stage: &mut Stage) -> Result<(), Error> {
         .narrator
         .act("begin; update auth_user set password = '…' where username = 'erin'; rollback");
     let transaction = stage.actor.transaction().await?;
-    site::change_passwords(&transaction, &[erin]).await?;
+    site::change_password(&transaction, erin).await?;
     transaction.rollback().await?;
     // That nothing happens shows only once something that came later has happened.
     let (later, ended) = stage.user("frank", 1).await?;
-    site::change_passwords(&stage.actor, &[later]).await?;
+    site::change_password(&stage.actor, later).await?;
     stage.until_gone(&ended).await?;
     stage.until_settled(later, 1).await?;
     check(stage.revocation(erin).await?.is_none(), || {
@@ -86,7 +86,7 @@ async fn change_meanwhile(stage: &Stage, grace: i32, old: &[String]) -> Result<V
         narrator, actor, ..
     } = stage;
     narrator.act("Grace:   update auth_user set password = '…'");
-    site::change_passwords(actor, &[grace]).await?;
+    site::change_password(actor, grace).await?;
     let took = stage.until_gone(old).await?;
     narrator.fact(&format!(
         "Grace's 2 old sessions ended, {} after the commit",

@@ -13,7 +13,7 @@ pub async fn password_change(stage: &mut Stage) -> Result<(), Error> {
     stage
         .narrator
         .act("update auth_user set password = '…' where username = 'alice'");
-    site::change_passwords(&stage.actor, &[alice]).await?;
+    site::change_password(&stage.actor, alice).await?;
     let took = stage.until_gone(&keys).await?;
     let revocation = stage.until_settled(alice, 3).await?;
     stage.check_alive(&neighbours, "of bob").await?;
@@ -51,7 +51,7 @@ pub async fn kept_session(stage: &mut Stage) -> Result<(), Error> {
             &[/* session_key */ &kept[0]],
         )
         .await?;
-    site::change_passwords(&transaction, &[carol]).await?;
+    site::change_password(&transaction, carol).await?;
     transaction.commit().await?;
     let took = stage.until_gone(&keys).await?;
     stage.until_settled(carol, 2).await?;
