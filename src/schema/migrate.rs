@@ -19,7 +19,7 @@ mod embedded {
 const HISTORY: &str = "session_reaper.schema_history";
 
 /// How often a lock on a table of the site is tried for.
-const LOCK_TRIES: u32 = 20;
+pub(super) const LOCK_TRIES: u32 = 20;
 
 /// Most tries give up almost at once, so that nobody queues behind them. Every fourth waits for longer than
 /// `deadlock_timeout` (1 s by default), since only a waiter that is in a deadlock check cancels an autovacuum.
@@ -103,7 +103,7 @@ async fn migrate_on(
 }
 
 /// The statement time-out is off: whoever comes second waits until the first has finished.
-async fn lock(client: &Client) -> Result<(), Error> {
+pub(super) async fn lock(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(&format!(
             "set statement_timeout = 0; set lock_timeout = 0;
@@ -166,7 +166,8 @@ async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<
     })
 }
 
-async fn wait_for_turn(client: &Client, attempt: u32) -> Result<(), Error> {
+/// Rests before another try, and sets how long that one may wait.
+pub(super) async fn wait_for_turn(client: &Client, attempt: u32) -> Result<(), Error> {
     if attempt > 0 {
         let pause = 200 + fastrand::u64(0..300);
         tokio::time::sleep(Duration::from_millis(pause)).await;
@@ -199,26 +200,4 @@ fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
     Err(Error::Migration {
         message: error.to_string(),
     })
-}
-
-/// Takes everything out again: triggers first, so that the site's tables never refer to what is gone.
-///
-/// # Errors
-/// As for [`migrate`].
-pub async fn uninstall(target: &Target, settings: &settings::Site) -> Result<(), Error> {
-    let (client, connection) = target.connect().await?;
-    let driver = tokio::spawn(connection);
-    check::server(&client).await?;
-    lock(&client).await?;
-    let site = Site::inspect(&client, settings).await?;
-    client.batch_execute("set lock_timeout = '3s'").await?;
-    for trigger in triggers::wanted(&site) {
-        trigger.detach(&client).await?;
-    }
-    client
-        .batch_execute("drop schema if exists session_reaper cascade")
-        .await?;
-    drop(client);
-    let _ = driver.await;
-    Ok(())
 }

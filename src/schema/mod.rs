@@ -12,12 +12,14 @@ mod rights;
 mod site;
 mod template;
 mod triggers;
+mod uninstall;
 
 pub use check::{check, installed_version};
 pub use error::Error;
-pub use migrate::{Installed, migrate, migrate_to, newest_version, uninstall};
+pub use migrate::{Installed, migrate, migrate_to, newest_version};
 pub use site::{Column, Site, Table};
 pub use template::quote_identifier;
+pub use uninstall::uninstall;
 
 /// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too.
 pub const LOCK_CLASS: i32 = 1_397_903_442;

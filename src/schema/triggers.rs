@@ -93,16 +93,4 @@ impl Trigger<'_> {
         transaction.commit().await?;
         Ok(())
     }
-
-    /// Takes it off.
-    pub async fn detach(&self, client: &Client) -> Result<(), Error> {
-        client
-            .batch_execute(&format!(
-                "drop trigger if exists {} on {}",
-                quote_identifier(self.name),
-                self.table.quoted()
-            ))
-            .await?;
-        Ok(())
-    }
 }
