@@ -10,8 +10,8 @@ fn json(ended: &Ended) -> Value {
     serde_json::from_str(&ended.stdout).unwrap()
 }
 
-#[test]
-fn every_subcommand_explains_itself_and_its_arguments() {
+#[tokio::test]
+async fn every_subcommand_explains_itself_and_its_arguments() {
     let subcommands = [
         ("migrate", vec![]),
         ("run", vec!["SIGHUP"]),
@@ -24,10 +24,10 @@ fn every_subcommand_explains_itself_and_its_arguments() {
         ("demo", vec!["--once"]),
         ("uninstall", vec!["--yes"]),
     ];
-    let overview = run("", &["--help"]).assert_done().to_owned();
+    let overview = run("", &["--help"]).await.assert_done().to_owned();
     for (subcommand, arguments) in subcommands {
         assert!(overview.contains(subcommand), "{subcommand} is not listed");
-        let ended = run("", &[subcommand, "--help"]);
+        let ended = run("", &[subcommand, "--help"]).await;
         let help = ended.assert_done();
         for argument in arguments.iter().chain(&["--config"]) {
             assert!(
@@ -46,8 +46,8 @@ fn every_subcommand_explains_itself_and_its_arguments() {
     );
 }
 
-#[test]
-fn wrong_usage_ends_with_code_2() {
+#[tokio::test]
+async fn wrong_usage_ends_with_code_2() {
     for arguments in [
         vec![],
         vec!["reap"],
@@ -55,7 +55,7 @@ fn wrong_usage_ends_with_code_2() {
         vec!["revoke", "--all", "42"],
         vec!["purge", "--dry"],
     ] {
-        let ended = run("", &arguments);
+        let ended = run("", &arguments).await;
         assert_eq!(ended.code, Some(2), "{arguments:?}");
         assert!(ended.stdout.is_empty() && !ended.stderr.is_empty());
     }
@@ -65,18 +65,19 @@ fn wrong_usage_ends_with_code_2() {
 async fn status_says_whether_it_is_installed_and_served() {
     let database = Database::create_bare(server()).await;
     run(database.url(), &["status"])
+        .await
         .assert_refused(1, &["not installed", "`session-reaper migrate`"]);
-    let ended = run(database.url(), &["status", "--json"]);
+    let ended = run(database.url(), &["status", "--json"]).await;
     assert_eq!(ended.code, Some(1));
     assert_eq!(json(&ended)["schema_version"], Value::Null);
 
-    let installed = run(database.url(), &["migrate"]);
+    let installed = run(database.url(), &["migrate"]).await;
     assert!(
         installed
             .assert_done()
             .contains("trigger    session_reaper_password on public.auth_user")
     );
-    let ended = run(database.url(), &["status"]);
+    let ended = run(database.url(), &["status"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(
         ended
@@ -84,14 +85,14 @@ async fn status_says_whether_it_is_installed_and_served() {
             .contains("served     no: until `session-reaper run` is started")
     );
     assert_eq!(
-        json(&run(database.url(), &["status", "--json"]))["served"],
+        json(&run(database.url(), &["status", "--json"]).await)["served"],
         false
     );
 
     let user = database.users(1).await[0];
     database.log_in(user, 3).await;
     let _daemon = database.daemon().await;
-    let ended = run(database.url(), &["status"]);
+    let ended = run(database.url(), &["status"]).await;
     let text = ended.assert_done();
     for line in [
         "served     yes",
@@ -101,7 +102,7 @@ async fn status_says_whether_it_is_installed_and_served() {
     ] {
         assert!(text.contains(line), "{text}");
     }
-    let ended = run(database.url(), &["status", "--json"]);
+    let ended = run(database.url(), &["status", "--json"]).await;
     ended.assert_done();
     let status = json(&ended);
     assert_eq!(
@@ -123,11 +124,12 @@ async fn status_names_the_transaction_that_a_revocation_waits_for() {
     database.change_password(user).await;
     crate::stage::wait_until("it is waited for", || async {
         run(database.url(), &["status"])
+            .await
             .stdout
             .contains("waits for  the open transaction of process")
     })
     .await;
-    let text = run(database.url(), &["status"]).stdout;
+    let text = run(database.url(), &["status"]).await.stdout;
     assert!(text.contains("(postgres, nightly report)"), "{text}");
     assert!(
         text.contains("0 requested, 1 being settled; the oldest for"),
@@ -139,24 +141,25 @@ async fn status_names_the_transaction_that_a_revocation_waits_for() {
 async fn purge_counts_first_and_deletes_then() {
     let database = Database::create().await;
     site::abandon(&database.client, 25).await.unwrap();
-    let dry = |arguments: &[&str]| run(database.url(), arguments);
     assert_eq!(
-        dry(&["purge", "--dry-run"]).assert_done(),
+        run(database.url(), &["purge", "--dry-run"])
+            .await
+            .assert_done(),
         "25 expired sessions would be deleted\n"
     );
     assert_eq!(
-        json(&dry(&["purge", "--dry-run", "--json"]))["expired_sessions"],
+        json(&run(database.url(), &["purge", "--dry-run", "--json"]).await)["expired_sessions"],
         25
     );
 
-    let ended = run(database.url(), &["purge", "--json"]);
+    let ended = run(database.url(), &["purge", "--json"]).await;
     ended.assert_done();
     let report = json(&ended);
     assert_eq!(
         (&report["sessions"], &report["taken"]),
         (&25.into(), &false.into())
     );
-    let ended = run(database.url(), &["purge"]);
+    let ended = run(database.url(), &["purge"]).await;
     assert!(
         ended
             .assert_done()
@@ -167,7 +170,7 @@ async fn purge_counts_first_and_deletes_then() {
 #[tokio::test]
 async fn migrating_again_says_that_it_is_installed_and_does_nothing() {
     let database = Database::create().await;
-    let ended = run(database.url(), &["migrate"]);
+    let ended = run(database.url(), &["migrate"]).await;
     let lines: Vec<&str> = ended.assert_done().lines().collect();
     assert_eq!(lines.len(), 1, "{lines:?}");
     assert!(lines[0].starts_with("session-reaper is installed in database test_"));
@@ -178,9 +181,13 @@ async fn uninstall_asks_first_and_then_leaves_a_site_that_works() {
     let database = Database::create().await;
     let user = database.users(1).await[0];
     database.log_in(user, 2).await;
-    run(database.url(), &["uninstall"]).assert_refused(2, &["nothing was removed", "--yes"]);
+    run(database.url(), &["uninstall"])
+        .await
+        .assert_refused(2, &["nothing was removed", "--yes"]);
 
-    run(database.url(), &["uninstall", "--yes"]).assert_done();
+    run(database.url(), &["uninstall", "--yes"])
+        .await
+        .assert_done();
 
     let left = "select (select count(*) from pg_namespace where nspname = 'session_reaper')
         + (select count(*) from pg_trigger where tgname ~* 'session_reaper')
@@ -196,8 +203,10 @@ async fn uninstall_asks_first_and_then_leaves_a_site_that_works() {
         2
     );
     // And once more: there is nothing left to remove, which is what was asked for.
-    run(database.url(), &["uninstall", "--yes"]).assert_done();
-    run(database.url(), &["migrate"]).assert_done();
+    run(database.url(), &["uninstall", "--yes"])
+        .await
+        .assert_done();
+    run(database.url(), &["migrate"]).await.assert_done();
 }
 
 #[tokio::test]
@@ -207,7 +216,9 @@ async fn uninstall_works_when_the_tables_of_the_site_are_gone() {
         .batch_execute("drop table auth_user, django_session cascade")
         .await
         .unwrap();
-    run(database.url(), &["uninstall", "--yes"]).assert_done();
+    run(database.url(), &["uninstall", "--yes"])
+        .await
+        .assert_done();
     let target = target(database.url());
     assert!(
         session_reaper::schema::installed_version(&connect(database.url()).await)

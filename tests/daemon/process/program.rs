@@ -60,16 +60,17 @@ pub fn program(url: &str, arguments: &[&str]) -> Command {
 }
 
 /// Runs a command to its end.
-pub fn run(url: &str, arguments: &[&str]) -> Ended {
-    run_with(url, arguments, &[])
+pub async fn run(url: &str, arguments: &[&str]) -> Ended {
+    run_with(url, arguments, &[]).await
 }
 
 /// The same with further variables.
-pub fn run_with(url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
-    let output = program(url, arguments)
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap();
+pub async fn run_with(url: &str, arguments: &[&str], variables: &[(&str, &str)]) -> Ended {
+    let mut command = program(url, arguments);
+    command.envs(variables.iter().copied());
+    // On a thread of its own, since a daemon may share this one with the test.
+    let ending = tokio::task::spawn_blocking(move || command.output());
+    let output = ending.await.unwrap().unwrap();
     Ended {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),

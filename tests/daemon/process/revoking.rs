@@ -23,7 +23,8 @@ async fn a_user_is_revoked_whether_a_daemon_runs_or_not() {
         let ended = run(
             database.url(),
             &["revoke", &users[0].to_string(), "--reason", "stolen phone"],
-        );
+        )
+        .await;
 
         assert!(
             ended
@@ -57,7 +58,7 @@ async fn everybody_is_revoked_whether_a_daemon_runs_or_not() {
             None
         };
 
-        let ended = run(database.url(), &["revoke", "--all", "--json"]);
+        let ended = run(database.url(), &["revoke", "--all", "--json"]).await;
 
         ended.assert_done();
         let report: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -77,6 +78,7 @@ async fn nobody_cannot_be_revoked() {
     for user in ["nobody", "99999999", "", "1 or true"] {
         let says = format!("there is no user {user}");
         run(database.url(), &["revoke", user])
+            .await
             .assert_refused(1, &[&says, "as it stands in the user table"]);
     }
     assert_eq!(
@@ -97,7 +99,7 @@ async fn a_transaction_that_stays_open_is_not_waited_for_longer_than_asked() {
     open.batch_execute("select 1").await.unwrap();
     let revoke = ["revoke", &user.to_string(), "--wait-s", "1"];
 
-    let ended = run(database.url(), &revoke);
+    let ended = run(database.url(), &revoke).await;
     assert_eq!(ended.code, Some(1));
     assert!(
         ended.stdout.contains("not settled: ") && ended.stdout.contains("start the daemon"),
@@ -111,7 +113,7 @@ async fn a_transaction_that_stays_open_is_not_waited_for_longer_than_asked() {
     );
 
     let _daemon = database.daemon().await;
-    let ended = run(database.url(), &revoke);
+    let ended = run(database.url(), &revoke).await;
     assert!(
         ended.assert_done().contains("the daemon goes on"),
         "{}",

@@ -103,11 +103,8 @@ async fn no_output_at_any_level_holds_a_session_key_or_the_password() {
     database.settled().await;
     fail_on(&database, &daemon, &users[6..8]).await;
 
-    let mut output = said(&run_with(
-        &url,
-        &["revoke", &users[8].to_string()],
-        &[LOUD, small],
-    ));
+    let mut output =
+        said(&run_with(&url, &["revoke", &users[8].to_string()], &[LOUD, small]).await);
     for arguments in [
         &["revoke", "--all"][..],
         &["status"],
@@ -115,7 +112,7 @@ async fn no_output_at_any_level_holds_a_session_key_or_the_password() {
         &["migrate"],
         &["revoke", &keys[9]],
     ] {
-        output += &said(&run_with(&url, arguments, &[LOUD, small]));
+        output += &said(&run_with(&url, arguments, &[LOUD, small]).await);
     }
     database.settled().await;
     assert_eq!(database.count(&keys).await, 0);
@@ -130,18 +127,18 @@ async fn no_output_at_any_level_holds_a_session_key_or_the_password() {
         server.log().contains("session_reaper.sweep("),
         "the log shows the daemon's statements"
     );
-    let by_hand =
-        |line: &&str| !line.contains("find_user") && !line.contains("DETAIL:  parameters");
-    let _ = by_hand;
-    assert_secret("the server's log", &server.log(), &keys);
+    // What the site's own trigger quotes is in there, and what somebody hands in is a parameter of ours: both
+    // are not of our making.
+    let ours = [&keys[..5], &keys[8..9], &keys[10..]].concat();
+    assert_secret("the server's log", &server.log(), &ours);
 }
 
-/// A trigger of the site refuses to delete the session, and quotes the key as it does.
+/// A trigger of the site refuses to delete the sessions, and quotes their keys as it does.
 async fn fail_on(database: &Database, daemon: &Daemon, users: &[i32]) {
     database
         .batch_execute(
             "create function refuse() returns trigger language plpgsql as
-                'begin raise exception ''not this one'' using errcode = ''P0001''; end';
+                'begin raise exception ''not this one'' using detail = old.session_key; end';
             create trigger refuse before delete on django_session for each row execute function refuse()",
         )
         .await
@@ -181,12 +178,13 @@ async fn a_refused_password_is_not_repeated() {
     );
     wait_until("the server asks for passwords", || async {
         run_with(&url, &["status"], &[])
+            .await
             .stderr
             .contains("password authentication failed")
     })
     .await;
     for command in ["run", "migrate", "status", "purge"] {
-        let ended = run_with(&url, &[command], &[LOUD]);
+        let ended = run_with(&url, &[command], &[LOUD]).await;
         assert_eq!(ended.code, Some(1));
         assert!(
             ended.stderr.contains("check the user and the password"),
