@@ -85,6 +85,7 @@ begin
             sessions_ended bigint not null default 0,
             tried_inline boolean not null default false,
             revoked_at timestamptz,
+            remembered_at timestamptz,
             horizon_id bigint references session_reaper.horizon (id),
             settled_at timestamptz,
             waited_out boolean not null default false,
@@ -111,6 +112,7 @@ create index revocation_open on session_reaper.revocation (id) where state <> 's
 create index revocation_of_user on session_reaper.revocation (user_id);
 create index revocation_of_change on session_reaper.revocation (change_id);
 create index revocation_of_horizon on session_reaper.revocation (horizon_id) where horizon_id is not null;
+create index horizon_open on session_reaper.horizon (id) where passed_at is null;
 create index revocation_settled on session_reaper.revocation (settled_at) where state = 'settled';
 
 -- Every row is updated a few times and then rests: vacuum early, so that the partial indexes stay small.
@@ -133,6 +135,8 @@ comment on column session_reaper.revocation.state is
 comment on column session_reaper.revocation.sessions_ended is 'How many sessions have been deleted for it so far.';
 comment on column session_reaper.revocation.tried_inline is 'The changing transaction itself has ended what it could (P4).';
 comment on column session_reaper.revocation.revoked_at is 'When the first sweep was done.';
+comment on column session_reaper.revocation.remembered_at is
+    'When a key was last noted that a request in flight may write back; the write-back grace counts from here.';
 comment on column session_reaper.revocation.horizon_id is 'The running transactions that it waits for.';
 comment on column session_reaper.revocation.settled_at is 'When it was settled.';
 comment on column session_reaper.revocation.waited_out is

@@ -67,11 +67,17 @@ begin
         insert into session_reaper.revoked_key (revocation_id, session_key)
         select d.revocation_id, d.session_key from deleted d where remember
         on conflict do nothing
+        returning revocation_id
     ), counted as (
         select d.revocation_id, pg_catalog.count(*) as sessions from deleted d group by d.revocation_id
     ), noted as (
         update session_reaper.revocation r
-        set sessions_ended = r.sessions_ended + n.sessions
+        set sessions_ended = r.sessions_ended + n.sessions,
+            -- Only a key that is new here prolongs the grace: or a user who logs in anew under the
+            -- same key would keep it open for as long as he tries.
+            remembered_at = case
+                when exists (select from remembered k where k.revocation_id = r.id) then pg_catalog.clock_timestamp()
+                else r.remembered_at end
         from counted n
         where r.id = n.revocation_id
     )

@@ -1,2 +1,27 @@
 #![doc = include_str!("../README.md")]
+//!
+//! # Where to look
+//!
+//! Modules stand in the order in which a change travels through them.
+
+mod backoff;
+mod bell;
+pub mod command;
+pub mod connection;
+pub mod daemon;
+pub mod demo;
+mod horizon;
+pub mod listener;
+mod listening;
+mod logging;
+pub mod purger;
+pub mod requester;
+pub mod revoker;
+pub mod schedule;
+pub mod schema;
 pub mod settings;
+pub mod settler;
+pub mod shutdown;
+pub mod status;
+mod supervisor;
+pub mod worker;

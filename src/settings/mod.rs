@@ -4,8 +4,11 @@
 //! string alone is enough. An unknown name is refused with the nearest known one: a misspelt limit that
 //! silently falls back to its default is worse than a daemon that does not start.
 
+mod complaint;
 mod environment;
 mod file;
+mod validate;
+mod variables;
 
 use serde::Deserialize;
 

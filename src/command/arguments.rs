@@ -1,0 +1,132 @@
+//! What may stand on the command line. The texts are what `--help` prints.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Ends a user's web sessions the moment their password changes, and keeps the session table clean.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    max_term_width = 100,
+    after_help = "\
+The database comes from DATABASE_URL, from the systemd credential database_url, or from PGHOST, PGUSER and \
+the other variables that psql knows. On a Django site nothing else has to be set:
+
+  session-reaper demo                        see it work on a throw-away server
+  DATABASE_URL=... session-reaper migrate    install it (tables, functions, triggers)
+  DATABASE_URL=... session-reaper run        and let it work
+
+Exit codes: 0 done, 1 failed, 2 wrong usage or configuration."
+)]
+pub struct Arguments {
+    /// File with settings; each is also a variable, such as SESSION_REAPER_PURGE_SCHEDULE.
+    #[arg(
+        long,
+        short,
+        global = true,
+        value_name = "FILE",
+        env = "SESSION_REAPER_CONFIG"
+    )]
+    pub config: Option<PathBuf>,
+
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What there is to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Install session-reaper in the database, or bring it up to date. Safe to repeat.
+    ///
+    /// Creates the schema session_reaper, foreign keys to the site's two tables and triggers on its user
+    /// table. Each lock on a table of the site is held for milliseconds; if it is not to be had, it is
+    /// tried again later, so that the site never queues behind it.
+    Migrate,
+
+    /// Run the daemon: end sessions when passwords change, purge expired ones on a schedule.
+    ///
+    /// SIGTERM and SIGINT stop it after the batch in hand, a second one at once; SIGHUP reads the settings
+    /// again. A server that is not there yet is waited for.
+    Run,
+
+    /// Delete expired sessions now, in batches that leave the site alone.
+    Purge(Purge),
+
+    /// End a user's sessions, or everybody's, without changing a password.
+    ///
+    /// Does the work itself, whether a daemon runs or not, and returns when no session that was open at
+    /// the time is left.
+    Revoke(Revoke),
+
+    /// Say how it stands: is it installed, is it served, how much is pending, and for what it waits.
+    ///
+    /// Ends with 1 if it is not installed or no daemon serves the database.
+    Status {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Show on a throw-away PostgreSQL server what it does. Needs no database and leaves nothing behind.
+    Demo(Demo),
+
+    /// Take everything out of the database again: triggers, links, and the record of revocations.
+    Uninstall {
+        /// Do it without being asked again.
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// How to purge.
+#[derive(Debug, Args)]
+pub struct Purge {
+    /// Count what would be deleted, and delete nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whose sessions to end.
+#[derive(Debug, Args)]
+pub struct Revoke {
+    /// The user's key, as it stands in the user table.
+    #[arg(required_unless_present = "all", conflicts_with = "all")]
+    pub user: Option<String>,
+    /// Every session that is linked to a user: the switch to throw after a breach.
+    #[arg(long)]
+    pub all: bool,
+    /// Goes into the record of revocations.
+    #[arg(long, default_value = "requested")]
+    pub reason: String,
+    /// How long to wait for transactions that were open at the time, in seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub wait_s: u64,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to show it.
+#[derive(Debug, Args)]
+pub struct Demo {
+    /// End by itself, even on a terminal.
+    #[arg(long)]
+    pub once: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        Arguments::command().debug_assert();
+    }
+}

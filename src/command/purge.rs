@@ -1,0 +1,85 @@
+//! `purge`: one pass now.
+
+use std::process::ExitCode;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Failure, arguments::Purge};
+use crate::{
+    connection::Target,
+    purger::{Purger, Report},
+    schema,
+    settings::Settings,
+    shutdown::{self, Stop},
+};
+
+pub async fn purge(
+    arguments: &Purge,
+    settings: Settings,
+    target: &Target,
+) -> Result<ExitCode, Failure> {
+    let stop = Stop::default();
+    shutdown::heed_signals(stop.clone(), std::sync::Arc::default())?;
+    let (client, connection) = target.connect().await?;
+    tokio::spawn(connection);
+    let site = schema::check(&client, &settings.site).await?;
+    let purger = Purger::new(target.pool()?, &site);
+    let expired = purger.count_expired().await?;
+    if arguments.dry_run {
+        print_count(expired, arguments.json);
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Hidden by itself where there is no terminal.
+    let bar = ProgressBar::new(u64::try_from(expired).unwrap_or_default()).with_style(style()?);
+    let report = purger
+        .purge(&settings.purge, &stop, |sessions| {
+            bar.set_position(sessions)
+        })
+        .await?;
+    bar.finish_and_clear();
+    purger.remember(&report).await?;
+    print(&report, arguments.json);
+    Ok(if report.taken {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+fn style() -> Result<ProgressStyle, Failure> {
+    Ok(ProgressStyle::with_template(
+        "purging {bar:40} {pos}/{len} sessions, {per_sec}, {eta} left",
+    )?)
+}
+
+fn print_count(expired: i64, json: bool) {
+    if json {
+        println!("{}", serde_json::json!({ "expired_sessions": expired }));
+    } else {
+        println!("{expired} expired sessions would be deleted");
+    }
+}
+
+fn print(report: &Report, json: bool) {
+    let seconds = report.duration.as_secs_f64();
+    if json {
+        let report = serde_json::json!({
+            "sessions": report.sessions,
+            "revocations": report.revocations,
+            "batches": report.batches,
+            "duration_s": seconds,
+            "taken": report.taken,
+        });
+        println!("{report}");
+    } else if report.taken {
+        println!(
+            "{} expired sessions deleted; left off because a daemon is purging",
+            report.sessions
+        );
+    } else {
+        println!(
+            "{} expired sessions deleted in {} batches, {seconds:.2} s",
+            report.sessions, report.batches
+        );
+    }
+}

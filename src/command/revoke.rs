@@ -1,0 +1,151 @@
+//! `revoke`: asks, and does the work itself until it is settled. Running beside a daemon is like running
+//! two of them: they share the rows.
+
+use std::{process::ExitCode, time::Duration};
+
+use indicatif::ProgressBar;
+use tokio::time::{Instant, sleep};
+
+use super::{Failure, arguments::Revoke};
+use crate::{
+    bell::Bell,
+    connection::{Pool, Target},
+    requester::Requester,
+    revoker::Revoker,
+    schema,
+    settings::Settings,
+    settler::Settler,
+    worker::{InForce, Worker},
+};
+
+/// How far a revocation is.
+struct Progress {
+    settled: bool,
+    sessions: i64,
+    served: bool,
+}
+
+pub async fn revoke(
+    arguments: &Revoke,
+    settings: Settings,
+    target: &Target,
+) -> Result<ExitCode, Failure> {
+    let (client, connection) = target.connect().await?;
+    tokio::spawn(connection);
+    schema::check(&client, &settings.site).await?;
+    let pool = target.pool()?;
+    let revocation = ask(arguments, &pool).await?;
+    let begun = Instant::now();
+    let progress = work(
+        &pool,
+        settings,
+        revocation,
+        Duration::from_secs(arguments.wait_s),
+    )
+    .await?;
+    print(arguments, revocation, &progress, begun.elapsed());
+    // A daemon goes on with what is left; without one nobody does.
+    Ok(if progress.settled || progress.served {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+async fn ask(arguments: &Revoke, pool: &Pool) -> Result<i64, Failure> {
+    let requester = Requester {
+        pool: pool.clone(),
+        revoker: Bell::default(),
+    };
+    match &arguments.user {
+        None => Ok(requester.revoke_all(&arguments.reason).await?),
+        Some(user) => requester
+            .revoke_user(user, &arguments.reason)
+            .await?
+            .ok_or_else(|| {
+                Failure::Other(anyhow::anyhow!(
+                    "there is no user {user}: give the key as it stands in the user table"
+                ))
+            }),
+    }
+}
+
+async fn work(
+    pool: &Pool,
+    settings: Settings,
+    revocation: i64,
+    wait: Duration,
+) -> Result<Progress, Failure> {
+    let (_sender, settings) = InForce::new(settings);
+    let revoker = Revoker {
+        pool: pool.clone(),
+        settings: settings.clone(),
+        settler: Bell::default(),
+    };
+    let mut settler = Settler::new(pool.clone(), settings);
+    let deadline = Instant::now() + wait;
+    let spinner = ProgressBar::new_spinner().with_message("ending sessions");
+    spinner.enable_steady_tick(Duration::from_millis(100));
+    loop {
+        revoker.drain().await?;
+        let rest = settler.run_once().await?;
+        let progress = look(pool, revocation).await?;
+        spinner.set_message(format!("{} sessions ended, settling", progress.sessions));
+        if progress.settled || Instant::now() >= deadline {
+            return Ok(progress);
+        }
+        sleep(rest.min(deadline - Instant::now())).await;
+    }
+}
+
+async fn look(pool: &Pool, revocation: i64) -> Result<Progress, crate::connection::Error> {
+    let row = pool
+        .get()
+        .await?
+        .query_one(
+            "-- command::revoke::look
+            select r.state = 'settled', r.sessions_ended, session_reaper.is_served()
+            from session_reaper.revocation r
+            where r.id = $1",
+            &[&revocation],
+        )
+        .await?;
+    Ok(Progress {
+        settled: row.get(0),
+        sessions: row.get(1),
+        served: row.get(2),
+    })
+}
+
+fn print(arguments: &Revoke, revocation: i64, progress: &Progress, took: Duration) {
+    let Progress {
+        settled,
+        sessions,
+        served,
+    } = progress;
+    if arguments.json {
+        let report = serde_json::json!({
+            "revocation": revocation,
+            "sessions": sessions,
+            "settled": settled,
+            "served": served,
+            "duration_s": took.as_secs_f64(),
+        });
+        println!("{report}");
+        return;
+    }
+    println!(
+        "revocation {revocation}: {sessions} sessions ended in {:.0} ms",
+        took.as_secs_f64() * 1000.0
+    );
+    if !settled {
+        let who = if *served {
+            "the daemon goes on"
+        } else {
+            "start the daemon, or repeat this when they have ended"
+        };
+        println!(
+            "not settled: transactions that were open at the time still are (see `session-reaper status`); {who}"
+        );
+    }
+}

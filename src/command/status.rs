@@ -1,0 +1,97 @@
+//! `status`: how it stands, for a person or for a script.
+
+use std::process::ExitCode;
+
+use super::Failure;
+use crate::{
+    connection::Target,
+    schema,
+    status::{self, Status},
+};
+
+pub async fn status(target: &Target, json: bool) -> Result<ExitCode, Failure> {
+    let (client, connection) = target.connect().await?;
+    tokio::spawn(connection);
+    let Some(version) = schema::installed_version(&client).await? else {
+        if json {
+            println!(
+                "{}",
+                serde_json::json!({ "schema_version": null, "served": false })
+            );
+        }
+        return Err(schema::Error::NotInstalled.into());
+    };
+    let status = status::read(&client, Some(version)).await?;
+    if json {
+        println!("{}", serde_json::to_string(&status)?);
+    } else {
+        print(&status, target);
+    }
+    Ok(if status.served {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn print(status: &Status, target: &Target) {
+    println!("database   {}", target.describe());
+    println!(
+        "schema     version {}",
+        status.schema_version.unwrap_or_default()
+    );
+    if status.served {
+        println!("served     yes");
+    } else {
+        println!(
+            "served     no: until `session-reaper run` is started, a changing transaction ends the linked sessions itself"
+        );
+    }
+    println!("linked     {} sessions", status.linked_sessions);
+    println!(
+        "pending    {} requested, {} being settled{}",
+        status.requested,
+        status.revoked,
+        oldest(status)
+    );
+    if status.failing > 0 {
+        println!(
+            "failing    {} revocations; see the daemon's log",
+            status.failing
+        );
+    }
+    if status.waited_out > 0 {
+        println!(
+            "given up   {} revocations settled without a transaction that stayed open too long",
+            status.waited_out
+        );
+    }
+    for wait in &status.waits_for {
+        let pid = wait
+            .pid
+            .map_or_else(String::new, |pid| format!(" of process {pid}"));
+        let role = wait.role.as_deref().unwrap_or("an unknown role");
+        let application = wait
+            .application
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .unwrap_or("unnamed");
+        println!(
+            "waits for  the {} transaction{pid} ({role}, {application}), for {:.0} s, {} revocations",
+            wait.kind, wait.waited_s, wait.revocations
+        );
+    }
+    match &status.last_purge {
+        Some(purge) => println!(
+            "last purge {:.0} s ago: {} sessions in {} ms",
+            purge.ago_s, purge.sessions, purge.duration_ms
+        ),
+        None => println!("last purge none yet"),
+    }
+}
+
+fn oldest(status: &Status) -> String {
+    status
+        .oldest_open_s
+        .map_or_else(String::new, |age| format!("; the oldest for {age:.0} s"))
+}

@@ -1,0 +1,88 @@
+//! What goes wrong between the daemon and its database, told in one sentence.
+
+use deadpool_postgres::{HookError, PoolError, TimeoutType};
+use tokio_postgres::error::SqlState;
+
+use super::failure::Failure;
+
+/// Why the database could not be asked, or did not do what it was asked.
+///
+/// The driver's own error is not kept, not even as a source: its text includes the server's DETAIL, which
+/// quotes rows and with them session keys (P7).
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// What the settings say about the database makes no sense; the text is a sentence.
+    #[error("{0}")]
+    Settings(String),
+    /// A connection could not be opened.
+    #[error("cannot connect to {target}: {failure}")]
+    Connect {
+        /// The database, as [`Target::describe`](super::Target::describe) has it.
+        target: String,
+        /// What happened.
+        failure: Failure,
+    },
+    /// The pool could not hand out a connection.
+    #[error("no connection to the database can be had: {0}")]
+    Pool(Failure),
+    /// A statement failed, or its connection was lost.
+    #[error("a statement failed on the database: {0}")]
+    Query(Failure),
+}
+
+impl Error {
+    /// Whether the same may work later or on another connection without anybody changing a thing.
+    pub fn is_transient(&self) -> bool {
+        self.failure().is_some_and(Failure::is_transient)
+    }
+
+    /// Whether the server takes no writes: it was demoted, or it is a standby. Every connection to it has to
+    /// be dropped then, because the driver looks for the primary only when it connects.
+    pub fn is_read_only(&self) -> bool {
+        self.failure().is_some_and(Failure::is_read_only)
+    }
+
+    /// Whether the database may only not have started yet, so that waiting at the start makes sense.
+    pub fn is_not_there_yet(&self) -> bool {
+        self.failure().is_some_and(Failure::is_not_there_yet)
+    }
+
+    /// The server's code, if it was the server that refused.
+    pub fn sqlstate(&self) -> Option<&SqlState> {
+        self.failure().and_then(Failure::sqlstate)
+    }
+
+    fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Settings(_) => None,
+            Self::Connect { failure, .. } | Self::Pool(failure) | Self::Query(failure) => {
+                Some(failure)
+            }
+        }
+    }
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Query(Failure::from(&error))
+    }
+}
+
+impl From<PoolError> for Error {
+    fn from(error: PoolError) -> Self {
+        Self::Pool(match error {
+            PoolError::Backend(error) | PoolError::PostCreateHook(HookError::Backend(error)) => {
+                Failure::from(&error)
+            }
+            PoolError::Timeout(TimeoutType::Wait) => Failure::busy(),
+            PoolError::Timeout(_) => Failure::timeout(),
+            PoolError::Closed => Failure::other("the pool is closed"),
+            PoolError::NoRuntimeSpecified | PoolError::PostCreateHook(_) => {
+                Failure::other("the pool is not set up")
+            }
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

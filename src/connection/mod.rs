@@ -1,0 +1,60 @@
+//! The way to the database: which one, how it is encrypted, one connection or a pool of them.
+//!
+//! Everything that the rest of the daemon must not have to think about is here: libpq's variables and
+//! meanings, time-outs around every step, the settings of a session, and errors that never show a secret (P7).
+
+mod advice;
+mod error;
+mod failure;
+mod host;
+mod parameters;
+mod passfile;
+mod pool;
+mod session;
+mod source;
+mod target;
+mod tls;
+
+use tokio::time::timeout;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+pub use error::Error;
+pub use failure::Failure;
+pub use pool::{discard, discard_idle};
+pub use target::Target;
+
+/// The half of a connection that has to be polled, and that notifications come out of.
+pub type Connection =
+    tokio_postgres::Connection<Socket, <MakeRustlsConnect as MakeTlsConnect<Socket>>::Stream>;
+
+impl Target {
+    /// Opens one connection, with its session set up. One time-out spans everything, because the driver's own
+    /// covers the TCP connect alone: a server that accepts and never answers would hang the daemon.
+    pub async fn connect(&self) -> Result<(Client, Connection), Error> {
+        let failure = match timeout(self.patience, self.try_hosts()).await {
+            Ok(Ok(connected)) => return Ok(connected),
+            Ok(Err(error)) => Failure::from(&error),
+            Err(_) => Failure::timeout(),
+        };
+        Err(Error::Connect {
+            target: self.describe(),
+            failure,
+        })
+    }
+
+    // Host by host, so that one that accepts and never answers costs its share of the time and not all of it.
+    // The last one is not limited here: whoever calls does that.
+    async fn try_hosts(&self) -> Result<(Client, Connection), tokio_postgres::Error> {
+        let hosts = self.hosts_to_try();
+        // Resolving a target ends with one host at least: the usual socket.
+        let (last, others) = hosts.split_last().expect("a target has a host");
+        for host in others {
+            if let Ok(Ok(connected)) = timeout(self.share(), host.connect(&self.session)).await {
+                return Ok(connected);
+            }
+        }
+        last.connect(&self.session).await
+    }
+}

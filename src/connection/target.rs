@@ -1,0 +1,175 @@
+//! Which database, worked out once at the start from everything that may name it.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::host::{self, Host, Place};
+use super::parameters::Parameters;
+use super::{Error, session, source, tls};
+use crate::settings::{Database, Environment};
+
+/// A database and how to connect to it. Neither its `Debug` nor its description shows a password (P7).
+#[derive(Clone)]
+pub struct Target {
+    pub(super) hosts: Vec<Host>,
+    /// How long a connection may take to be ready, over all hosts.
+    pub(super) patience: Duration,
+    /// How long one statement may run.
+    pub(super) statement_timeout: Duration,
+    pub(super) pool_size: usize,
+    /// The statements that set a session up.
+    pub(super) session: String,
+    tries_in_any_order: bool,
+    description: String,
+}
+
+impl Target {
+    /// Works out the database: from the setting, else `DATABASE_URL`, else systemd's credential
+    /// `database_url`, and for what these leave open from the `PG*` variables and libpq's defaults.
+    ///
+    /// ```
+    /// use session_reaper::connection::Target;
+    /// use session_reaper::settings::{Database, Environment};
+    ///
+    /// let environment = Environment::from([("DATABASE_URL", "postgresql://app:secret@db.example/shop")]);
+    /// let target = Target::resolve(&Database::default(), &environment)?;
+    /// assert_eq!(target.describe(), "database shop on db.example port 5432 as app");
+    /// # Ok::<(), session_reaper::connection::Error>(())
+    /// ```
+    pub fn resolve(settings: &Database, environment: &Environment) -> Result<Self, Error> {
+        let mut parameters = source::parameters(settings, environment)?;
+        let tls = tls::Options::take_from(&mut parameters, environment);
+        let places = Place::take_from(&mut parameters)?;
+        complete(&mut parameters, &places)?;
+        let patience = patience(settings, &mut parameters, places.len())?;
+        let passwords = host::passwords(&mut parameters, environment);
+        let tries_in_any_order = parameters.take("load_balance_hosts").as_deref() == Some("random");
+        let tls = tls.configure(!places.iter().all(Place::is_socket))?;
+        let share = share(patience, places.len());
+        let complete =
+            |place: &Place| place.complete(&parameters, &tls, passwords.as_deref(), share);
+        Ok(Self {
+            hosts: places.iter().map(complete).collect::<Result<_, _>>()?,
+            patience,
+            statement_timeout: Duration::from_secs(settings.statement_timeout_s),
+            pool_size: settings.pool_size,
+            session: session::statements(settings.statement_timeout_s),
+            tries_in_any_order,
+            description: describe(&parameters, &places),
+        })
+    }
+
+    /// The database, its host, port and user, for log lines and `status`.
+    pub fn describe(&self) -> String {
+        self.description.clone()
+    }
+
+    /// The hosts in the order in which they are tried this time.
+    pub(super) fn hosts_to_try(&self) -> Vec<&Host> {
+        let mut hosts: Vec<&Host> = self.hosts.iter().collect();
+        if self.tries_in_any_order {
+            fastrand::shuffle(&mut hosts);
+        }
+        hosts
+    }
+
+    /// The time that one host may take before the next one is tried.
+    pub(super) fn share(&self) -> Duration {
+        share(self.patience, self.hosts.len())
+    }
+}
+
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Target").field(&self.description).finish()
+    }
+}
+
+fn complete(parameters: &mut Parameters, places: &[Place]) -> Result<(), Error> {
+    if parameters.get("user").is_none() {
+        let user = whoami::username().map_err(|error| {
+            let sentence = format!("cannot tell which user to connect as: {error}; set PGUSER");
+            Error::Settings(sentence)
+        })?;
+        parameters.set("user", user);
+    }
+    let user = parameters.get("user").unwrap_or_default().to_owned();
+    parameters.set_default("dbname", user);
+    parameters.set_default("application_name", "session-reaper");
+    keep_alive(parameters);
+    // libpq would ask for GSSAPI encryption here; the driver cannot.
+    parameters.take("gssencmode");
+    server_that_writes(parameters, places)
+}
+
+// The driver's default is two hours until the first probe; a firewall forgets the connection long before.
+fn keep_alive(parameters: &mut Parameters) {
+    parameters.set_default("keepalives_idle", "30");
+    parameters.set_default("keepalives_interval", "10");
+    parameters.set_default("keepalives_retries", "3");
+    // libpq counts it in milliseconds, the driver in seconds. What is not a number is for the driver to refuse.
+    if let Some(text) = parameters.take("tcp_user_timeout") {
+        let seconds = text.parse::<u64>().map(|ms| ms.div_ceil(1000).to_string());
+        parameters.set("tcp_user_timeout", seconds.unwrap_or(text));
+    }
+    parameters.set_default("tcp_user_timeout", "30");
+}
+
+// The daemon writes, so where there is a choice of hosts it has to find the one that lets it.
+fn server_that_writes(parameters: &mut Parameters, places: &[Place]) -> Result<(), Error> {
+    let default = if places.len() > 1 {
+        "read-write"
+    } else {
+        "any"
+    };
+    parameters.set_default("target_session_attrs", default);
+    match parameters.get("target_session_attrs") {
+        // The driver does not know this word for it.
+        Some("primary") => parameters.set("target_session_attrs", "read-write"),
+        Some("any" | "read-write") => {}
+        _ => {
+            return Err(Error::Settings(
+                "target_session_attrs has to be any, read-write or primary, since session-reaper writes".to_owned(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+// To libpq, connect_timeout is the time for each host; the setting is for all of them.
+fn patience(
+    settings: &Database,
+    parameters: &mut Parameters,
+    hosts: usize,
+) -> Result<Duration, Error> {
+    let Some(text) = parameters.take("connect_timeout") else {
+        return Ok(Duration::from_secs(settings.connect_timeout_s));
+    };
+    let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
+    match text.parse::<i32>().map(u32::try_from) {
+        Ok(Ok(seconds @ 1..)) => Ok(Duration::from_secs(seconds.into()).saturating_mul(hosts)),
+        // Zero and less mean "for ever" there, which a daemon must not wait.
+        Ok(_) => Ok(Duration::from_secs(settings.connect_timeout_s)),
+        Err(_) => Err(Error::Settings(
+            "connect_timeout has to be a whole number of seconds".to_owned(),
+        )),
+    }
+}
+
+fn share(patience: Duration, hosts: usize) -> Duration {
+    patience / u32::try_from(hosts).unwrap_or(u32::MAX).max(1)
+}
+
+fn describe(parameters: &Parameters, places: &[Place]) -> String {
+    let places: Vec<String> = places.iter().map(Place::describe).collect();
+    let name = |name| parameters.get(name).unwrap_or_default();
+    format!(
+        "database {} on {} as {}",
+        name("dbname"),
+        places.join(", "),
+        name("user")
+    )
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! TLS with libpq's meanings of `sslmode`, over rustls.
+//!
+//! | mode | encrypted | certificate |
+//! |---|---|---|
+//! | `disable` | never | |
+//! | `allow`, `prefer` | if the server can | not checked |
+//! | `require` | always | chain checked if there is a root certificate, else not checked |
+//! | `verify-ca` | always | chain checked |
+//! | `verify-full` | always | chain and name checked |
+//!
+//! `allow` differs from libpq's in that it tries with TLS first, which is never worse.
+
+mod certificates;
+mod mode;
+mod name;
+mod verifier;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
+use rustls::client::danger::ServerCertVerifier;
+use rustls::crypto::{CryptoProvider, ring};
+use tokio_postgres::config::SslMode;
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::Error;
+use super::parameters::Parameters;
+use crate::settings::Environment;
+use certificates::Roots;
+use mode::Mode;
+use verifier::{EncryptsOnly, Trusted, Verifies};
+
+/// How connections are encrypted: what the driver is told, and what it does then.
+pub(super) struct Tls {
+    /// Whether TLS is tried and whether the connection goes on without.
+    pub mode: SslMode,
+    /// What shakes hands and checks the certificate.
+    pub connector: MakeRustlsConnect,
+}
+
+/// What the connection string says about TLS, taken out of it, since the driver refuses most of it.
+pub(super) struct Options {
+    mode: Option<String>,
+    root: Option<String>,
+    certificate: Option<String>,
+    key: Option<String>,
+    is_direct: bool,
+    home: Option<PathBuf>,
+}
+
+impl Options {
+    pub fn take_from(parameters: &mut Parameters, environment: &Environment) -> Self {
+        Self {
+            mode: parameters.take("sslmode"),
+            root: parameters.take("sslrootcert"),
+            certificate: parameters.take("sslcert"),
+            key: parameters.take("sslkey"),
+            is_direct: parameters.get("sslnegotiation") == Some("direct"),
+            home: environment
+                .get("HOME")
+                .map(|home| PathBuf::from(home).join(".postgresql")),
+        }
+    }
+
+    /// Reads the certificates and decides what is checked. Where only sockets are connected to, nothing is
+    /// read, since a machine without root certificates would be refused for nothing.
+    pub fn configure(&self, is_over_network: bool) -> Result<Tls, Error> {
+        let mode = match Mode::read(self.mode.as_deref(), self.root.as_deref())? {
+            mode if is_over_network => mode,
+            _ => Mode::Disable,
+        };
+        let provider = Arc::new(ring::default_provider());
+        let verifier = self.verifier(mode, &provider)?;
+        Ok(Tls {
+            mode: mode.for_driver(),
+            connector: MakeRustlsConnect::new(self.client(mode, provider, verifier)?),
+        })
+    }
+
+    fn verifier(
+        &self,
+        mode: Mode,
+        provider: &CryptoProvider,
+    ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+        let algorithms = provider.signature_verification_algorithms;
+        let roots = match mode {
+            Mode::Disable | Mode::Prefer => None,
+            Mode::Require => self
+                .root_file()
+                .map(|path| Roots::from_file(&path))
+                .transpose()?,
+            Mode::VerifyCa | Mode::VerifyFull => Some(self.roots()?),
+        };
+        let checks_name = mode == Mode::VerifyFull;
+        Ok(match roots {
+            Some(roots) => Arc::new(Verifies(Trusted {
+                roots,
+                checks_name,
+                algorithms,
+            })),
+            None => Arc::new(EncryptsOnly(algorithms)),
+        })
+    }
+
+    fn roots(&self) -> Result<Roots, Error> {
+        match self.root_file() {
+            Some(path) => Roots::from_file(&path),
+            None => Roots::of_system(),
+        }
+    }
+
+    fn root_file(&self) -> Option<PathBuf> {
+        match self.root.as_deref() {
+            Some("system") => None,
+            Some(path) => Some(path.into()),
+            None => self.usual_file("root.crt"),
+        }
+    }
+
+    fn usual_file(&self, name: &str) -> Option<PathBuf> {
+        let path = self.home.as_ref()?.join(name);
+        path.exists().then_some(path)
+    }
+
+    fn client(
+        &self,
+        mode: Mode,
+        provider: Arc<CryptoProvider>,
+        verifier: Arc<dyn ServerCertVerifier>,
+    ) -> Result<ClientConfig, Error> {
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .map_err(|error| settings(&format!("TLS cannot be set up: {error}")))?
+            .dangerous()
+            .with_custom_certificate_verifier(verifier);
+        let given = self.certificate.as_ref().map(PathBuf::from);
+        let certificate = given.or_else(|| self.usual_file("postgresql.crt"));
+        let mut client = match certificate.filter(|_| mode != Mode::Disable) {
+            None => builder.with_no_client_auth(),
+            Some(certificate) => {
+                let (chain, key) = certificates::of_client(&certificate, self.key_file())?;
+                builder.with_client_auth_cert(chain, key).map_err(|error| {
+                    let file = certificate.display();
+                    settings(&format!(
+                        "the client certificate {file} cannot be used with its key: {error}"
+                    ))
+                })?
+            }
+        };
+        // Without a request for TLS in the clear, the server insists on knowing that PostgreSQL follows.
+        if self.is_direct {
+            client.alpn_protocols = vec![b"postgresql".to_vec()];
+        }
+        Ok(client)
+    }
+
+    fn key_file(&self) -> Option<PathBuf> {
+        let given = self.key.as_ref().map(PathBuf::from);
+        given.or_else(|| self.usual_file("postgresql.key"))
+    }
+}
+
+fn settings(sentence: &str) -> Error {
+    Error::Settings(sentence.to_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,196 @@
+//! Puts the workers together and runs them until a signal comes.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{Notify, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use crate::{
+    backoff::Backoff,
+    bell::Bell,
+    connection::{Pool, Target},
+    listener::Listener,
+    purger::Purger,
+    requester::{self, Requester},
+    revoker::Revoker,
+    schedule::{ScheduledPurger, ring_on_schedule},
+    schema::{self, Site},
+    settings::Settings,
+    settler::Settler,
+    shutdown::Stop,
+    supervisor::Supervisor,
+    worker::{self, InForce},
+};
+
+/// The longest that a stop may take; a batch takes milliseconds. Below `TimeoutStopSec` of the unit.
+const LONGEST_STOP: Duration = Duration::from_secs(20);
+
+/// What the daemon is given.
+pub struct Daemon {
+    /// What the operator has set.
+    pub settings: Settings,
+    /// Where the database is.
+    pub target: Target,
+    /// Ends the daemon.
+    pub stop: Stop,
+    /// Rung by SIGHUP.
+    pub reload: Arc<Notify>,
+    /// Reads the settings again.
+    pub read_settings: Box<dyn Fn() -> Result<Settings, crate::settings::Error> + Send + Sync>,
+}
+
+impl Daemon {
+    /// A daemon that nobody reloads.
+    pub fn new(settings: Settings, target: Target, stop: Stop) -> Self {
+        let same = settings.clone();
+        let read_settings = Box::new(move || Ok(same.clone()));
+        Self {
+            settings,
+            target,
+            stop,
+            reload: Arc::default(),
+            read_settings,
+        }
+    }
+
+    /// Waits for the server, checks what is installed, and works until it is time to stop.
+    ///
+    /// # Errors
+    /// Only at the start: a wrong setting, a schema that this release does not know, a missing right. A
+    /// server that is not there yet is waited for. Once it works, nothing but [`Stop`] ends it.
+    pub async fn run(self) -> Result<(), schema::Error> {
+        let supervisor = Supervisor::default();
+        let Some(site) = self.wait_for_site(&supervisor).await? else {
+            return Ok(());
+        };
+        let pool = self.target.pool()?;
+        let (sender, in_force) = InForce::new(self.settings.clone());
+        let mut tasks = self.start(&pool, &site, &in_force, &supervisor);
+        tracing::info!(database = self.target.describe(), sessions = %site.sessions, users = %site.users, "started");
+        while self
+            .stop
+            .run_until_stopped(self.reload.notified())
+            .await
+            .is_some()
+        {
+            self.reload(&sender, &supervisor);
+        }
+        supervisor.stopping();
+        if timeout(LONGEST_STOP, async {
+            while tasks.join_next().await.is_some() {}
+        })
+        .await
+        .is_err()
+        {
+            tracing::warn!(
+                waited_s = LONGEST_STOP.as_secs(),
+                "stopping although a batch has not finished; it is rolled back and done again at the next start"
+            );
+        }
+        tracing::info!("stopped");
+        Ok(())
+    }
+
+    fn start(
+        &self,
+        pool: &Pool,
+        site: &Site,
+        settings: &InForce,
+        supervisor: &Supervisor,
+    ) -> JoinSet<()> {
+        let (revoke, settle, purge) = (Bell::default(), Bell::default(), Bell::default());
+        let (requests, requested) = requester::queue();
+        let (pool, settings, stop) = (|| pool.clone(), || settings.clone(), || self.stop.clone());
+        let mut tasks = JoinSet::new();
+
+        let listener = Listener {
+            target: self.target.clone(),
+            pool: pool(),
+            settings: settings(),
+            revoker: revoke.clone(),
+            requests,
+            supervisor: supervisor.clone(),
+        };
+        tasks.spawn(listener.run(stop()));
+        tasks.spawn(
+            Requester {
+                pool: pool(),
+                revoker: revoke.clone(),
+            }
+            .run(requested, stop()),
+        );
+        let revoker = Revoker {
+            pool: pool(),
+            settings: settings(),
+            settler: settle.clone(),
+        };
+        tasks.spawn(worker::run(revoker, revoke, stop()));
+        tasks.spawn(worker::run(
+            Settler::new(pool(), settings()),
+            settle,
+            stop(),
+        ));
+        let purger = ScheduledPurger {
+            purger: Purger::new(pool(), site),
+            pool: pool(),
+            settings: settings(),
+            stop: stop(),
+        };
+        tasks.spawn(worker::run(purger, purge.clone(), stop()));
+        tasks.spawn(ring_on_schedule(settings(), purge, stop()));
+        tasks
+    }
+
+    /// A server that is not there yet, after a boot or during its restart, is waited for: a crash loop would
+    /// only hide what is going on. Nothing comes back if it is time to stop first.
+    async fn wait_for_site(&self, supervisor: &Supervisor) -> Result<Option<Site>, schema::Error> {
+        let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
+        loop {
+            let looked = self.stop.run_until_stopped(self.look_at_site()).await;
+            let error = match looked {
+                None => return Ok(None),
+                Some(Err(schema::Error::Connection(error))) if error.is_not_there_yet() => error,
+                Some(result) => return result.map(Some),
+            };
+            let rest = backoff.next();
+            supervisor.waiting(&error);
+            tracing::warn!(%error, retry_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX), "waiting for the database");
+            self.stop.run_until_stopped(tokio::time::sleep(rest)).await;
+        }
+    }
+
+    async fn look_at_site(&self) -> Result<Site, schema::Error> {
+        let (client, connection) = self.target.connect().await?;
+        let driver = tokio::spawn(connection);
+        let site = schema::check(&client, &self.settings.site).await;
+        drop(client);
+        let _ = driver.await;
+        site
+    }
+
+    /// Settings of the database and the site stay as they were: they are wired into what is running.
+    fn reload(&self, sender: &watch::Sender<Arc<Settings>>, supervisor: &Supervisor) {
+        supervisor.reloading();
+        match (self.read_settings)() {
+            Ok(settings) => {
+                if settings.database != self.settings.database
+                    || settings.site != self.settings.site
+                {
+                    tracing::warn!(
+                        "settings in [database] and [site] have changed; they need a restart"
+                    );
+                }
+                crate::logging::set_level(&settings.log.level);
+                sender.send_replace(Arc::new(settings));
+                tracing::info!("settings reloaded");
+            }
+            Err(error) => {
+                tracing::error!(%error, "settings not reloaded; the old ones stay in force")
+            }
+        }
+        supervisor.reloaded();
+    }
+}

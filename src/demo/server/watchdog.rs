@@ -1,0 +1,56 @@
+//! Cleans up after a process that was killed and could not do so itself.
+//!
+//! A shell waits for the end of its input, a pipe that only this process holds open. However the process
+//! ends, the pipe closes; the shell then stops the server, if it still runs, and removes the directory.
+
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::Error;
+
+const SCRIPT: &str = r#"
+trap '' HUP INT TERM
+read -r _
+if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null; then
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.1
+    done
+fi
+rm -rf "$1"
+"#;
+
+/// The waiting shell. Dropping it lets it remove the directory, and waits until it has.
+pub struct Watchdog(Child);
+
+impl Watchdog {
+    /// Starts to watch over a server's private directory.
+    pub fn over(dir: &Path) -> Result<Self, Error> {
+        Command::new("sh")
+            .args(["-c", SCRIPT, "session-reaper-watchdog"])
+            .arg(dir)
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // Ctrl-C reaches every process of the terminal's foreground group.
+            .process_group(0)
+            .spawn()
+            .map(Self)
+            .map_err(Error::io("start a shell that cleans up", dir))
+    }
+
+    #[cfg(test)]
+    pub fn pid(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Watchdog {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        // Nothing can be done about a failure here, and the shell goes on without us.
+        let _ = self.0.wait();
+    }
+}

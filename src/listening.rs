@@ -1,0 +1,134 @@
+//! One listening connection: opened, checked, read from.
+
+use std::{future::poll_fn, time::Duration};
+
+use tokio::{
+    sync::mpsc,
+    task::JoinHandle,
+    time::{Instant, timeout_at},
+};
+use tokio_postgres::{AsyncMessage, Client, Connection, Notification};
+
+use crate::{
+    connection::{Error, Target},
+    listener::{CHANNEL, HEARTBEAT_CHANNEL},
+    schema::{LOCK_CLASS, SERVING_LOCK},
+};
+
+/// Notifications that wait to be looked at. More are dropped: a lost hint is found by polling, and a lost
+/// heartbeat by the next one.
+const MOST_WAITING: usize = 10_000;
+
+/// A connection that listens. Dropping it closes the socket, and with it goes the serving lock.
+pub struct Listening {
+    client: Client,
+    notifications: mpsc::Receiver<Notification>,
+    driver: JoinHandle<Option<tokio_postgres::Error>>,
+}
+
+/// What has arrived.
+pub enum Heard {
+    /// Nothing until the deadline.
+    Nothing,
+    /// A heartbeat's token.
+    Heartbeat(String),
+    /// There is something to look at.
+    Change,
+    /// Somebody asks by hand.
+    Request(String),
+}
+
+impl Listening {
+    /// Connects and listens. The server ends the connection by itself when it has heard nothing for three
+    /// heartbeats: a stopped process or a dead host would otherwise hold the serving lock until TCP notices.
+    pub async fn open(target: &Target, heartbeat_every: Duration) -> Result<Self, Error> {
+        let (client, connection) = target.connect().await?;
+        let (sender, notifications) = mpsc::channel(MOST_WAITING);
+        let driver = tokio::spawn(drive(connection, sender));
+        let listening = Self {
+            client,
+            notifications,
+            driver,
+        };
+        let idle_ms = heartbeat_every.as_millis() * 3;
+        listening
+            .client
+            .batch_execute(&format!(
+                "-- listening::open
+                set idle_session_timeout = {idle_ms}; listen {CHANNEL}; listen {HEARTBEAT_CHANNEL}"
+            ))
+            .await?;
+        Ok(listening)
+    }
+
+    /// Takes the lock by which changing transactions know that a daemon serves them (P4).
+    pub async fn declare_serving(&self) -> Result<(), Error> {
+        self.client
+            .batch_execute(&format!(
+                "-- listening::declare_serving
+                select pg_advisory_lock_shared({LOCK_CLASS}, {SERVING_LOCK})"
+            ))
+            .await?;
+        Ok(())
+    }
+
+    /// A round trip that returns no row: an unread row would hold up the notifications behind it.
+    pub async fn check(&self) -> Result<(), Error> {
+        Ok(self.client.check_connection().await?)
+    }
+
+    /// The next thing that arrives before the deadline.
+    pub async fn next(&mut self, deadline: Instant) -> Result<Heard, Error> {
+        match timeout_at(deadline, self.notifications.recv()).await {
+            Err(_) => Ok(Heard::Nothing),
+            Ok(Some(notification)) => Ok(sort(&notification)),
+            Ok(None) => Err(self.cause().await),
+        }
+    }
+
+    async fn cause(&mut self) -> Error {
+        match (&mut self.driver).await {
+            Ok(Some(error)) => error.into(),
+            _ => Error::Closed,
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        // A client that is merely dropped says goodbye on a socket that may be dead, and waits.
+        self.driver.abort();
+    }
+}
+
+fn sort(notification: &Notification) -> Heard {
+    let payload = notification.payload();
+    if notification.channel() == HEARTBEAT_CHANNEL {
+        Heard::Heartbeat(payload.to_owned())
+    } else if payload.is_empty() {
+        Heard::Change
+    } else {
+        Heard::Request(payload.to_owned())
+    }
+}
+
+/// Notifications come out of `poll_message` only; awaiting the connection would throw them away.
+async fn drive<S, T>(
+    mut connection: Connection<S, T>,
+    sender: mpsc::Sender<Notification>,
+) -> Option<tokio_postgres::Error>
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    T: tokio_postgres::tls::TlsStream + Unpin,
+{
+    loop {
+        match poll_fn(|context| connection.poll_message(context)).await {
+            Some(Ok(AsyncMessage::Notification(notification))) => {
+                let _ = sender.try_send(notification);
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => return Some(error),
+            None => return None,
+        }
+    }
+}

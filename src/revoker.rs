@@ -1,0 +1,265 @@
+//! Ends the sessions of every revocation that has been requested.
+//!
+//! Woken by the bell, that is by NOTIFY or a reconnect, or by its own poll. It claims up to `batch_rows`
+//! rows that nobody else has claimed, deletes their sessions and marks them, in one short transaction: there
+//! is no "running" state that a crash could leave behind (P3), and any number of daemons share the work.
+//! A row that fails is postponed alone and does not hold up the rest.
+
+use std::time::Duration;
+
+use tokio_postgres::{Transaction, error::SqlState};
+
+use crate::{
+    bell::Bell,
+    connection::{Error, Pool},
+    settings::Revoke,
+    worker::{InForce, Worker},
+};
+
+/// Ends sessions; see the module.
+pub struct Revoker {
+    /// Where to take connections from.
+    pub pool: Pool,
+    /// How many rows at once.
+    pub settings: InForce,
+    /// Rung when there is something to settle.
+    pub settler: Bell,
+}
+
+/// What a pass did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Revocations that were swept for the first time.
+    pub revocations: usize,
+    /// Sessions that were deleted.
+    pub sessions: i64,
+}
+
+impl Worker for Revoker {
+    const TASK: &'static str = "revoke";
+
+    async fn run_once(&mut self) -> Result<Duration, Error> {
+        self.drain().await?;
+        Ok(Duration::from_secs(
+            self.settings.now().listen.poll_interval_s,
+        ))
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+impl Revoker {
+    /// Works until nothing is requested any more.
+    ///
+    /// # Errors
+    /// When the database cannot be reached; a revocation that fails by itself is postponed instead.
+    pub async fn drain(&self) -> Result<Report, Error> {
+        let mut total = Report::default();
+        loop {
+            let settings = self.settings.now();
+            let report = self.revoke_batch(&settings.revoke).await?;
+            total.revocations += report.revocations;
+            total.sessions += report.sessions;
+            if report.revocations > 0 {
+                self.settler.ring();
+                tracing::info!(
+                    revocations = report.revocations,
+                    sessions = report.sessions,
+                    "revoked"
+                );
+            }
+            if !self.revoke_everyone(&settings.revoke).await?
+                && report.revocations < settings.revoke.batch_rows as usize
+            {
+                return Ok(total);
+            }
+        }
+    }
+
+    /// One transaction for many revocations; where that fails for another reason than a lost connection, one
+    /// for each, so that only the culprit waits.
+    async fn revoke_batch(&self, settings: &Revoke) -> Result<Report, Error> {
+        match self.revoke(settings, settings.batch_rows).await {
+            Err((ids, error)) if !error.is_transient() && !ids.is_empty() => {
+                self.revoke_each(settings, ids.len()).await
+            }
+            result => result.map_err(|(_, error)| error),
+        }
+    }
+
+    async fn revoke_each(&self, settings: &Revoke, count: usize) -> Result<Report, Error> {
+        let mut total = Report::default();
+        for _ in 0..count {
+            match self.revoke(settings, 1).await {
+                Ok(report) => {
+                    total.revocations += report.revocations;
+                    total.sessions += report.sessions;
+                }
+                Err((ids, error)) if !ids.is_empty() => self.postpone(&ids, &error).await?,
+                Err((_, error)) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+
+    /// Claims, sweeps and marks. With an error comes what had been claimed.
+    async fn revoke(&self, settings: &Revoke, most: u32) -> Result<Report, (Vec<i64>, Error)> {
+        let mut ids = Vec::new();
+        let report = async {
+            let mut client = self.pool.get().await?;
+            let transaction = client.transaction().await?;
+            ids = claim(&transaction, most).await?;
+            let sessions = if ids.is_empty() {
+                0
+            } else {
+                sweep(&transaction, &ids, settings).await?
+            };
+            mark(&transaction, &ids).await?;
+            transaction.commit().await?;
+            Ok::<_, Error>(Report {
+                revocations: ids.len(),
+                sessions,
+            })
+        }
+        .await;
+        report.map_err(|error| (ids, error))
+    }
+
+    async fn postpone(&self, ids: &[i64], error: &Error) -> Result<(), Error> {
+        tracing::error!(revocation = ?ids, %error, "could not revoke; this one waits, the others go on");
+        self.pool
+            .get()
+            .await?
+            .execute(
+                "-- revoker::postpone
+                update session_reaper.revocation r
+                set attempts = r.attempts + 1,
+                    next_attempt_at = clock_timestamp() + least(interval '1 second' * 2 ^ least(r.attempts, 9), interval '5 minutes'),
+                    last_error = $2
+                where r.id = any ($1)",
+                &[&ids, &error.sqlstate().map(SqlState::code)],
+            )
+            .await?;
+        Ok(())
+    }
+
+    /// The breach switch, a page of links at a time. Its row is locked while a page is read, so that replicas
+    /// do not walk side by side; a restart begins anew and passes over what is gone already. Says whether
+    /// there was one.
+    async fn revoke_everyone(&self, settings: &Revoke) -> Result<bool, Error> {
+        let mut after: Option<String> = None;
+        let mut sessions = 0;
+        loop {
+            let mut client = self.pool.get().await?;
+            let transaction = client.transaction().await?;
+            let Some(id) = claim_everyone(&transaction).await? else {
+                return Ok(after.is_some());
+            };
+            let page = sweep_everyone(&transaction, id, after.as_deref(), settings).await?;
+            sessions += page.ended;
+            if !page.more {
+                mark(&transaction, &[id]).await?;
+            }
+            transaction.commit().await?;
+            after = page.last;
+            if !page.more {
+                self.settler.ring();
+                tracing::info!(revocation = id, sessions, "revoked everyone");
+                return Ok(true);
+            }
+        }
+    }
+}
+
+async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Vec<i64>, Error> {
+    let rows = transaction
+        .query(
+            "-- revoker::claim
+            select r.id
+            from session_reaper.revocation r
+            where r.state = 'requested' and r.scope <> 'all' and r.next_attempt_at <= clock_timestamp()
+            order by r.id
+            limit $1
+            for update skip locked",
+            &[&i64::from(most)],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Also asked by the settler. Sessions over the batch are found again before the revocation settles.
+pub(crate) async fn sweep(
+    transaction: &Transaction<'_>,
+    ids: &[i64],
+    settings: &Revoke,
+) -> Result<i64, Error> {
+    let remember = settings.write_back_grace_s > 0;
+    let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
+    let row = transaction
+        .query_one(
+            "-- revoker::sweep
+            select session_reaper.sweep($1, $2, $3)",
+            &[&ids, &most, &remember],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+async fn mark(transaction: &Transaction<'_>, ids: &[i64]) -> Result<(), Error> {
+    transaction
+        .execute(
+            "-- revoker::mark
+            update session_reaper.revocation r
+            set state = 'revoked', revoked_at = clock_timestamp(), attempts = 0, last_error = null
+            where r.id = any ($1)",
+            &[&ids],
+        )
+        .await?;
+    Ok(())
+}
+
+async fn claim_everyone(transaction: &Transaction<'_>) -> Result<Option<i64>, Error> {
+    let row = transaction
+        .query_opt(
+            "-- revoker::claim_everyone
+            select r.id
+            from session_reaper.revocation r
+            where r.state = 'requested' and r.scope = 'all' and r.next_attempt_at <= clock_timestamp()
+            order by r.id
+            limit 1
+            for update skip locked",
+            &[],
+        )
+        .await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+struct Page {
+    last: Option<String>,
+    ended: i64,
+    more: bool,
+}
+
+async fn sweep_everyone(
+    transaction: &Transaction<'_>,
+    id: i64,
+    after: Option<&str>,
+    settings: &Revoke,
+) -> Result<Page, Error> {
+    let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
+    let row = transaction
+        .query_one(
+            "-- revoker::sweep_everyone
+            select s.after::text, s.ended, s.more
+            from session_reaper.sweep_everyone($1, $2::text, $3, $4) s",
+            &[&id, &after, &most, &(settings.write_back_grace_s > 0)],
+        )
+        .await?;
+    Ok(Page {
+        last: row.get(0),
+        ended: row.get(1),
+        more: row.get(2),
+    })
+}

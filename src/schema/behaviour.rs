@@ -1,0 +1,108 @@
+//! What the database does: the files of `sql/`, applied where their text differs from what is in force.
+
+use sha2::{Digest, Sha256};
+use tokio_postgres::Client;
+
+use super::{Error, Site, template::render};
+
+/// In the order in which they need each other.
+const FILES: [(&str, &str); 7] = [
+    ("verdict", include_str!("../../sql/verdict.sql")),
+    ("serving", include_str!("../../sql/serving.sql")),
+    ("sweep", include_str!("../../sql/sweep.sql")),
+    ("change", include_str!("../../sql/change.sql")),
+    ("revoke", include_str!("../../sql/revoke.sql")),
+    ("link", include_str!("../../sql/link.sql")),
+    ("users", include_str!("../../sql/users.sql")),
+];
+
+/// The last one names columns of the site's tables in a view.
+const VIEW: (&str, &str) = ("live_session", include_str!("../../sql/live_session.sql"));
+
+/// One file with this site's names in it.
+struct File {
+    name: &'static str,
+    text: String,
+}
+
+impl File {
+    fn digest(&self) -> String {
+        digest(&self.text)
+    }
+}
+
+/// SHA-256 in hex.
+pub fn digest(text: &str) -> String {
+    Sha256::digest(text)
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+fn files(site: &Site) -> impl Iterator<Item = File> {
+    let variables = site.variables();
+    FILES
+        .into_iter()
+        .chain([VIEW])
+        .map(move |(name, text)| File {
+            name,
+            text: render(text, &variables),
+        })
+}
+
+/// Applies each file that differs, in a transaction of its own; returns their names.
+pub async fn apply(client: &mut Client, site: &Site) -> Result<Vec<&'static str>, Error> {
+    let mut applied = Vec::new();
+    for file in files(site) {
+        if in_force(client, file.name).await?.as_deref() == Some(file.digest().as_str()) {
+            continue;
+        }
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(&file.text).await?;
+        remember(&transaction, file.name, &file.digest()).await?;
+        transaction.commit().await?;
+        applied.push(file.name);
+    }
+    Ok(applied)
+}
+
+/// The files whose text in force is not this release's.
+pub async fn differing(client: &Client, site: &Site) -> Result<Vec<&'static str>, Error> {
+    let mut names = Vec::new();
+    for file in files(site) {
+        if in_force(client, file.name).await?.as_deref() != Some(file.digest().as_str()) {
+            names.push(file.name);
+        }
+    }
+    Ok(names)
+}
+
+/// The digest that was remembered under this name.
+pub async fn in_force(client: &Client, name: &str) -> Result<Option<String>, Error> {
+    let row = client
+        .query_opt(
+            "-- schema::behaviour::in_force
+            select b.digest from session_reaper.behaviour b where b.name = $1",
+            &[&name],
+        )
+        .await?;
+    Ok(row.map(|row| row.get(0)))
+}
+
+/// Remembers what is in force under this name.
+pub async fn remember(
+    client: &impl tokio_postgres::GenericClient,
+    name: &str,
+    digest: &str,
+) -> Result<(), Error> {
+    client
+        .execute(
+            "-- schema::behaviour::remember
+            insert into session_reaper.behaviour (name, digest)
+            values ($1, $2)
+            on conflict (name) do update set digest = excluded.digest, applied_at = now()",
+            &[&name, &digest],
+        )
+        .await?;
+    Ok(())
+}

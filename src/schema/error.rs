@@ -1,0 +1,76 @@
+//! What can be wrong with a site or with what is installed in it.
+
+use super::{Column, Table};
+use crate::connection;
+
+/// A sentence for the operator: what is wrong, where, and what to do.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each variant is the sentence that it displays")]
+pub enum Error {
+    #[error("{setting} names the table {name}, which does not exist{}", did_you_mean(.nearest, "set its name, with its schema if it is not in the search_path"))]
+    NoTable {
+        setting: &'static str,
+        name: String,
+        nearest: Option<String>,
+    },
+    #[error("{setting} names the column {name}, which {table} does not have{}", did_you_mean(.nearest, "set the name of an existing column"))]
+    NoColumn {
+        setting: &'static str,
+        name: String,
+        table: Table,
+        nearest: Option<String>,
+    },
+    #[error(
+        "{table} has no primary key of one column: set site.user_key to the column that identifies a user"
+    )]
+    NoPrimaryKey { table: Table },
+    #[error("{table}.{} has no unique index, so nothing can reference it: create one with: create unique index concurrently on {} ({})", .column.name, .table.quoted(), .column.name)]
+    NotUnique { table: Table, column: Column },
+    #[error("{table}.{} is of type {}: only a timestamp with time zone says when a session expires without guessing a zone; set site.expires_column to such a column", .column.name, .column.sql_type)]
+    Expiry { table: Table, column: Column },
+    #[error("PostgreSQL {found} is too old: session-reaper needs 14 or newer")]
+    OldServer { found: String },
+    #[error(
+        "this server is read-only (a standby, or default_transaction_read_only is on): connect to the primary, for instance with target_session_attrs=read-write"
+    )]
+    ReadOnly,
+    #[error("session-reaper is not installed in this database: run `session-reaper migrate`")]
+    NotInstalled,
+    #[error(
+        "the schema session_reaper is at version {found}, this release needs {needed}: run `session-reaper migrate`"
+    )]
+    TooOld { found: i32, needed: i32 },
+    #[error(
+        "the schema session_reaper is at version {found}, which is newer than this release knows ({known}): install the newer release of session-reaper"
+    )]
+    TooNew { found: i32, known: i32 },
+    #[error(
+        "session_reaper was installed for other tables or other types than the settings name now: set [site] back, or run `session-reaper uninstall` and `session-reaper migrate`"
+    )]
+    OtherSite,
+    #[error(
+        "the trigger {name} on {table} is missing, disabled or not ours: run `session-reaper migrate`"
+    )]
+    NoTrigger { name: String, table: String },
+    #[error(
+        "could not lock {what} within {tries} tries because other transactions hold it: try again when the site is quieter, or look for a long transaction in pg_stat_activity"
+    )]
+    Busy { what: String, tries: u32 },
+    #[error("a migration could not be applied: {message}")]
+    Migration { message: String },
+    #[error(transparent)]
+    Connection(#[from] connection::Error),
+}
+
+impl From<tokio_postgres::Error> for Error {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Connection(error.into())
+    }
+}
+
+fn did_you_mean(nearest: &Option<String>, otherwise: &str) -> String {
+    match nearest {
+        Some(name) => format!(": did you mean {name}?"),
+        None => format!(": {otherwise}"),
+    }
+}

@@ -1,0 +1,224 @@
+//! Installing and bringing up to date, on a live site: under one advisory lock, because refinery takes none
+//! and four that start together would fail three; and in small transactions that give up quickly on a lock
+//! and try again, because whoever waits for one on the user table makes every login wait behind it.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+
+use super::{
+    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check, rights, template::quote_literal,
+    triggers,
+};
+use crate::{connection::Target, settings};
+
+mod embedded {
+    refinery::embed_migrations!("migrations");
+}
+
+const HISTORY: &str = "session_reaper.schema_history";
+
+/// How often a lock on a table of the site is tried for.
+const LOCK_TRIES: u32 = 20;
+
+/// Most tries give up almost at once, so that nobody queues behind them. Every fourth waits for longer than
+/// `deadlock_timeout` (1 s by default), since only a waiter that is in a deadlock check cancels an autovacuum.
+fn lock_timeout_ms(attempt: u32) -> u32 {
+    if attempt % 4 == 3 { 3000 } else { 50 }
+}
+
+/// What `migrate` did.
+#[derive(Debug, Default)]
+pub struct Installed {
+    /// Migrations that were applied, as `V1__name`.
+    pub migrations: Vec<String>,
+    /// Files of `sql/` that were applied.
+    pub behaviour: Vec<&'static str>,
+    /// Triggers that were attached, with their tables.
+    pub triggers: Vec<String>,
+}
+
+/// The version that this release's migrations lead to.
+pub fn newest_version() -> i32 {
+    embedded::migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(|migration| migration.version())
+        .max()
+        .unwrap_or_default()
+}
+
+/// Installs what is missing and updates what differs. Doing it twice does nothing the second time.
+///
+/// # Errors
+/// A setting that names no table, a server that is too old or read-only, a missing right, a lock that is
+/// not to be had: each is a sentence. What was done before the error stays and is not done again.
+pub async fn migrate(target: &Target, settings: &settings::Site) -> Result<Installed, Error> {
+    migrate_to(target, settings, newest_version()).await
+}
+
+/// Like [`migrate`], but stops at an earlier version of the shape: for tests of upgrades.
+#[doc(hidden)]
+pub async fn migrate_to(
+    target: &Target,
+    settings: &settings::Site,
+    version: i32,
+) -> Result<Installed, Error> {
+    let (mut client, connection) = target.connect().await?;
+    let driver = tokio::spawn(connection);
+    let result = migrate_on(&mut client, settings, version).await;
+    // Dropping the client ends the connection, and with it the advisory lock.
+    drop(client);
+    let _ = driver.await;
+    result
+}
+
+async fn migrate_on(
+    client: &mut Client,
+    settings: &settings::Site,
+    version: i32,
+) -> Result<Installed, Error> {
+    check::server(client).await?;
+    lock(client).await?;
+    check::not_newer(client).await?;
+    let site = Site::inspect(client, settings).await?;
+    check::same_site(client, &site).await?;
+    let mut installed = Installed {
+        migrations: shape(client, &site, version).await?,
+        ..Installed::default()
+    };
+    client.batch_execute("set lock_timeout = '3s'").await?;
+    behaviour::remember(client, "site", &check::site_digest(&site)).await?;
+    installed.behaviour = behaviour::apply(client, &site).await?;
+    for trigger in triggers::wanted(&site) {
+        if !trigger.is_attached(client).await? {
+            attach(client, &trigger).await?;
+            installed
+                .triggers
+                .push(format!("{} on {}", trigger.name, trigger.table));
+        }
+    }
+    rights::grant(client, &site, settings).await?;
+    Ok(installed)
+}
+
+/// The statement time-out is off: whoever comes second waits until the first has finished.
+async fn lock(client: &Client) -> Result<(), Error> {
+    client
+        .batch_execute(&format!(
+            "set statement_timeout = 0; set lock_timeout = 0;
+            select pg_catalog.pg_advisory_lock({LOCK_CLASS}, {MIGRATING_LOCK})"
+        ))
+        .await?;
+    Ok(())
+}
+
+async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<String>, Error> {
+    client
+        .batch_execute(
+            "create schema if not exists session_reaper;
+            comment on schema session_reaper is 'Ends sessions when passwords change. Installed by session-reaper.'",
+        )
+        .await?;
+    for (name, value) in site.migration_settings() {
+        let set = format!(
+            "select pg_catalog.set_config({}, {}, false)",
+            quote_literal(name),
+            quote_literal(&value)
+        );
+        client.batch_execute(&set).await?;
+    }
+    let mut applied = Vec::new();
+    for attempt in 0..LOCK_TRIES {
+        wait_for_turn(client, attempt).await?;
+        let mut runner =
+            embedded::migrations::runner().set_target(refinery::Target::Version(version));
+        runner.set_migration_table_name(HISTORY);
+        match runner.run_async(client).await {
+            Ok(report) => {
+                applied.extend(report.applied_migrations().iter().map(ToString::to_string));
+                return Ok(applied);
+            }
+            Err(error) => {
+                let so_far = error.report().map(refinery::Report::applied_migrations);
+                applied.extend(so_far.into_iter().flatten().map(ToString::to_string));
+                retry_or_fail(error)?;
+            }
+        }
+    }
+    Err(Error::Busy {
+        what: format!("{} and {}", site.sessions, site.users),
+        tries: LOCK_TRIES,
+    })
+}
+
+async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<(), Error> {
+    for attempt in 0..LOCK_TRIES {
+        wait_for_turn(client, attempt).await?;
+        match trigger.attach(client).await {
+            Err(Error::Connection(error)) if error.is_lock_timeout() => {}
+            result => return result,
+        }
+    }
+    Err(Error::Busy {
+        what: trigger.table.to_string(),
+        tries: LOCK_TRIES,
+    })
+}
+
+async fn wait_for_turn(client: &Client, attempt: u32) -> Result<(), Error> {
+    if attempt > 0 {
+        let pause = 200 + fastrand::u64(0..300);
+        tokio::time::sleep(Duration::from_millis(pause)).await;
+    }
+    let timeout = lock_timeout_ms(attempt);
+    client
+        .batch_execute(&format!("set lock_timeout = '{timeout}ms'"))
+        .await?;
+    Ok(())
+}
+
+/// A lock that was not to be had is worth another try; anything else is the operator's to mend.
+fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
+    use std::error::Error as _;
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<tokio_postgres::Error>() {
+            let code = cause.code();
+            if code == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) {
+                return Ok(());
+            }
+            let message = cause.as_db_error().map_or_else(
+                || "the connection was lost".to_owned(),
+                |db| db.message().to_owned(),
+            );
+            return Err(Error::Migration { message });
+        }
+        source = cause.source();
+    }
+    Err(Error::Migration {
+        message: error.to_string(),
+    })
+}
+
+/// Takes everything out again: triggers first, so that the site's tables never refer to what is gone.
+///
+/// # Errors
+/// As for [`migrate`].
+pub async fn uninstall(target: &Target, settings: &settings::Site) -> Result<(), Error> {
+    let (client, connection) = target.connect().await?;
+    let driver = tokio::spawn(connection);
+    check::server(&client).await?;
+    lock(&client).await?;
+    let site = Site::inspect(&client, settings).await?;
+    client.batch_execute("set lock_timeout = '3s'").await?;
+    for trigger in triggers::wanted(&site) {
+        trigger.detach(&client).await?;
+    }
+    client
+        .batch_execute("drop schema if exists session_reaper cascade")
+        .await?;
+    drop(client);
+    let _ = driver.await;
+    Ok(())
+}

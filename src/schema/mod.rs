@@ -1,0 +1,29 @@
+//! What the daemon needs in the database, and how it gets there.
+//!
+//! Three homes, one rule each: the *shape* of the data is in `migrations/` and only ever added to; the
+//! *behaviour* inside the database is in `sql/`, applied after every migration where it differs; the
+//! triggers on the *site's* tables are attached one table a transaction, because they lock it.
+
+mod behaviour;
+mod check;
+mod error;
+mod migrate;
+mod rights;
+mod site;
+mod template;
+mod triggers;
+
+pub use check::{check, installed_version};
+pub use error::Error;
+pub use migrate::{Installed, migrate, migrate_to, newest_version, uninstall};
+pub use site::{Column, Site, Table};
+pub use template::quote_identifier;
+
+/// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too.
+pub const LOCK_CLASS: i32 = 1_397_903_442;
+/// Held shared by each daemon's listening connection: "this database is served" (P4).
+pub const SERVING_LOCK: i32 = 1;
+/// Held while the schema is changed: refinery takes no lock of its own.
+const MIGRATING_LOCK: i32 = 2;
+/// Held by the one daemon that purges.
+pub const PURGING_LOCK: i32 = 3;

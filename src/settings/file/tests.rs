@@ -1,0 +1,192 @@
+use super::*;
+use crate::settings::LogFormat;
+
+const NOTHING: [(&str, &str); 0] = [];
+
+fn from_text(text: &str) -> Result<Settings, Error> {
+    from_text_and(text, &Environment::from(NOTHING))
+}
+
+// Tests run in parallel in one process, so the name is made of the text as well.
+fn from_text_and(text: &str, environment: &Environment) -> Result<Settings, Error> {
+    use std::hash::{BuildHasher, RandomState};
+    let name = format!(
+        "session-reaper-settings-{:x}.toml",
+        RandomState::new().hash_one(text)
+    );
+    let path = std::env::temp_dir().join(name);
+    std::fs::write(&path, text).unwrap();
+    let settings = load(Some(&path), environment);
+    std::fs::remove_file(&path).unwrap();
+    settings
+}
+
+fn from_variables<const N: usize>(variables: [(&str, &str); N]) -> Result<Settings, Error> {
+    load(None, &Environment::from(variables))
+}
+
+fn sentence(result: Result<Settings, Error>) -> String {
+    result.unwrap_err().to_string()
+}
+
+#[test]
+fn without_a_file_the_defaults_hold_and_keep_every_rule() {
+    assert_eq!(
+        load(None, &Environment::from(NOTHING)).unwrap(),
+        Settings::default()
+    );
+}
+
+#[test]
+fn a_variable_wins_over_the_file() {
+    let environment = Environment::from([("SESSION_REAPER_LISTEN_HEARTBEAT_S", "7")]);
+    let settings = from_text_and(
+        "[listen]\nheartbeat_s = 3\npoll_interval_s = 9\n",
+        &environment,
+    )
+    .unwrap();
+    assert_eq!(
+        (settings.listen.heartbeat_s, settings.listen.poll_interval_s),
+        (7, 9)
+    );
+}
+
+#[test]
+fn the_argument_wins_over_the_variable_that_names_a_file() {
+    let environment = Environment::from([("SESSION_REAPER_CONFIG", "/does/not/exist")]);
+    assert!(from_text_and("[log]\nlevel = \"debug\"\n", &environment).is_ok());
+    assert!(
+        sentence(load(None, &environment))
+            .starts_with("cannot read the settings file /does/not/exist: ")
+    );
+}
+
+#[test]
+fn variables_take_the_type_of_their_setting() {
+    let settings = from_variables([
+        ("SESSION_REAPER_SITE_USER_TABLE", "2024"),
+        ("SESSION_REAPER_LISTEN_HAND_REQUESTS", "false"),
+        ("SESSION_REAPER_PURGE_PAUSE_RATIO", "2"),
+        ("SESSION_REAPER_LOG_FORMAT", "json"),
+        ("SESSION_REAPER_SITE_APP_ROLES", "web, worker"),
+        ("SESSION_REAPER_PG_BINDIR", "/not/a/setting"),
+        ("SESSION_REAPER_DATABASE_POOL_SIZE", ""),
+    ])
+    .unwrap();
+    assert_eq!(settings.site.user_table, "2024");
+    assert!(!settings.listen.hand_requests);
+    assert_eq!(settings.purge.pause_ratio, 2.0);
+    assert_eq!(settings.log.format, LogFormat::Json);
+    assert_eq!(settings.site.app_roles, ["web", "worker"]);
+    assert_eq!(settings.database.pool_size, 4);
+}
+
+#[test]
+fn a_list_may_be_a_toml_array_or_one_item() {
+    let roles = |text| {
+        from_variables([("SESSION_REAPER_SITE_APP_ROLES", text)])
+            .unwrap()
+            .site
+            .app_roles
+    };
+    assert_eq!(roles(r#"["a,b", "c"]"#), ["a,b", "c"]);
+    assert_eq!(roles("web"), ["web"]);
+}
+
+#[test]
+fn an_unknown_name_in_the_file_names_its_line_and_the_nearest_one() {
+    let told = sentence(from_text("[revoke]\n\nbach_rows = 5\n"));
+    assert!(told.starts_with("line 3 of the settings file "), "{told}");
+    assert!(
+        told.ends_with("`bach_rows` is not known; the nearest known name is `batch_rows`"),
+        "{told}"
+    );
+    let told = sentence(from_text("[databse]\npool_size = 5\n"));
+    assert!(
+        told.ends_with("the nearest known name is `database`"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_unknown_variable_names_the_nearest_one() {
+    assert_eq!(
+        sentence(from_variables([("SESSION_REAPER_REVOKE_BATCHROWS", "5")])),
+        "the variable SESSION_REAPER_REVOKE_BATCHROWS is wrong: no such setting is known; \
+         the nearest known one is SESSION_REAPER_REVOKE_BATCH_ROWS"
+    );
+    assert!(
+        sentence(from_variables([("SESSION_REAPER_CONFG", "x")]))
+            .ends_with("SESSION_REAPER_CONFIG")
+    );
+}
+
+#[test]
+fn no_error_quotes_a_connection_string() {
+    let texts = [
+        "[database]\nurl = \"postgres://a:s3cret@h/d\n",
+        "[database]\nurl = postgres://a:s3cret@h/d\n",
+        "[database]\npool_size = \"postgres://a:s3cret@h/d\"\n",
+        "database = \"postgres://a:s3cret, expected u32@h/d\"\n",
+        "[database]\nurl = [\"postgres://a:s3cret@h/d\"]\nurl = \"postgres://a:s3cret@h/d\"\n",
+        "[log]\nformat = \"s3cret\"\n",
+        "[log]\nlevel = \"s3cret\"\n",
+    ];
+    for text in texts {
+        let error = from_text(text).unwrap_err();
+        assert!(
+            !format!("{error} {error:?}").contains("s3cret"),
+            "{error:?}"
+        );
+    }
+    let error = from_variables([("SESSION_REAPER_DATABASE_POOL_SIZE", "s3cret")]).unwrap_err();
+    assert!(
+        !format!("{error} {error:?}").contains("s3cret"),
+        "{error:?}"
+    );
+    assert!(
+        error
+            .to_string()
+            .ends_with("it has to be a whole number, 0 or more"),
+        "{error}"
+    );
+    let settings =
+        from_variables([("SESSION_REAPER_DATABASE_URL", "postgres://a:s3cret@h/d")]).unwrap();
+    assert!(!format!("{settings:?}").contains("s3cret"));
+}
+
+#[test]
+fn every_rule_is_kept() {
+    let broken = [
+        ("DATABASE_POOL_SIZE", "2"),
+        ("DATABASE_CONNECT_TIMEOUT_S", "0"),
+        ("DATABASE_STATEMENT_TIMEOUT_S", "0"),
+        ("SITE_USER_TABLE", " "),
+        ("SITE_SESSION_KEY", "a\0b"),
+        ("SITE_APP_ROLES", "web,"),
+        ("LISTEN_HEARTBEAT_S", "3601"),
+        ("LISTEN_POLL_INTERVAL_S", "0"),
+        ("REVOKE_BATCH_ROWS", "100001"),
+        ("REVOKE_WRITE_BACK_GRACE_S", "86401"),
+        ("REVOKE_SETTLE_CAP_S", "0"),
+        ("PURGE_SCHEDULE", "*/5 * * * *"),
+        ("PURGE_BATCH_ROWS", "0"),
+        ("PURGE_PAUSE_RATIO", "nan"),
+        ("PURGE_PAUSE_RATIO", "inf"),
+        ("PURGE_RETENTION_D", "36501"),
+        ("LOG_LEVEL", "inof"),
+        ("LOG_LEVEL", "session_reaper=loud"),
+    ];
+    for (name, value) in broken {
+        let error =
+            from_variables([(format!("SESSION_REAPER_{name}").as_str(), value)]).unwrap_err();
+        assert!(matches!(error, Error::Invalid { .. }), "{name}: {error}");
+    }
+}
+
+#[test]
+fn an_empty_schedule_and_a_filter_are_fine() {
+    let settings =
+        from_text("[purge]\nschedule = \"\"\n[log]\nlevel = \"warn,session_reaper=debug\"\n");
+    assert_eq!(settings.unwrap().purge.schedule, "");
+}

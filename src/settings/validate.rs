@@ -1,0 +1,140 @@
+//! The rules that a value has to keep although its type is right.
+//!
+//! A number out of range would otherwise show up much later: as a timer that never fires, a transaction
+//! that holds a million row locks, or a timestamp that the server refuses.
+
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+
+use croner::parser::{CronParser, Seconds};
+use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+
+use super::{Error, Listen, Log, Purge, Revoke, Settings, Site};
+
+const DAY_S: u64 = 86_400;
+
+pub(super) fn check(settings: &Settings) -> Result<(), Error> {
+    database(&settings.database)?;
+    site(&settings.site)?;
+    listen(&settings.listen)?;
+    revoke(&settings.revoke)?;
+    purge(&settings.purge)?;
+    log(&settings.log)
+}
+
+fn database(database: &super::Database) -> Result<(), Error> {
+    // Revoking, linking and purging hold a connection each; with fewer, a purge would make a revocation wait.
+    within("database.pool_size", database.pool_size, 3..=100)?;
+    within(
+        "database.connect_timeout_s",
+        database.connect_timeout_s,
+        1..=3600,
+    )?;
+    // To PostgreSQL, 0 would mean no limit at all.
+    within(
+        "database.statement_timeout_s",
+        database.statement_timeout_s,
+        1..=DAY_S,
+    )
+}
+
+fn site(site: &Site) -> Result<(), Error> {
+    let roles = site.app_roles.iter().map(|role| ("site.app_roles", role));
+    let given = [
+        ("site.user_table", Some(&site.user_table)),
+        ("site.user_key", site.user_key.as_ref()),
+        ("site.password_column", Some(&site.password_column)),
+        ("site.session_table", Some(&site.session_table)),
+        ("site.session_key", Some(&site.session_key)),
+        ("site.expires_column", Some(&site.expires_column)),
+        ("site.daemon_role", site.daemon_role.as_ref()),
+    ];
+    given
+        .into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .chain(roles)
+        .try_for_each(|(name, value)| identifier(name, value))
+}
+
+fn listen(listen: &Listen) -> Result<(), Error> {
+    within("listen.heartbeat_s", listen.heartbeat_s, 1..=3600)?;
+    within("listen.poll_interval_s", listen.poll_interval_s, 1..=DAY_S)
+}
+
+fn revoke(revoke: &Revoke) -> Result<(), Error> {
+    within("revoke.batch_rows", revoke.batch_rows, 1..=100_000)?;
+    within(
+        "revoke.write_back_grace_s",
+        revoke.write_back_grace_s,
+        0..=DAY_S,
+    )?;
+    within("revoke.settle_cap_s", revoke.settle_cap_s, 1..=365 * DAY_S)
+}
+
+fn purge(purge: &Purge) -> Result<(), Error> {
+    schedule(&purge.schedule)?;
+    within("purge.batch_rows", purge.batch_rows, 1..=100_000)?;
+    // NaN lies in no range, so it is refused as well.
+    within("purge.pause_ratio", purge.pause_ratio, 0.0..=100.0)?;
+    // A hundred years: beyond some 6,000, PostgreSQL cannot go back from today.
+    within("purge.retention_d", purge.retention_d, 0..=36_500)
+}
+
+fn log(log: &Log) -> Result<(), Error> {
+    // A filter takes any bare word for the name of a module, so a misspelt level would silence everything else.
+    let is_bare = log.level.chars().all(char::is_alphanumeric);
+    let is_level = log.level.parse::<LevelFilter>().is_ok();
+    if (is_bare && !is_level) || EnvFilter::try_new(&log.level).is_err() {
+        let rule =
+            "has to be error, warn, info, debug or trace, or a filter such as session_reaper=debug";
+        return Err(invalid("log.level", rule.to_owned()));
+    }
+    Ok(())
+}
+
+// With the same options as tokio-cron-scheduler, which would refuse a different set of expressions otherwise.
+fn schedule(schedule: &str) -> Result<(), Error> {
+    if schedule.is_empty() {
+        return Ok(());
+    }
+    let parser = CronParser::builder()
+        .seconds(Seconds::Required)
+        .dom_and_dow(true)
+        .build();
+    parser.parse(schedule).map(|_| ()).map_err(|error| {
+        let rule = format!("has to be a cron expression of six fields, seconds first, such as 0 */5 * * * *: {error}");
+        invalid("purge.schedule", rule)
+    })
+}
+
+fn within<T>(name: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), Error>
+where
+    T: Display + PartialOrd,
+{
+    if range.contains(&value) {
+        return Ok(());
+    }
+    let (least, most) = range.into_inner();
+    Err(invalid(
+        name,
+        format!("has to be from {least} to {most} and is {value}"),
+    ))
+}
+
+// PostgreSQL refuses the same names, but only once a statement is sent, and a NUL ends the message early.
+fn identifier(name: &'static str, value: &str) -> Result<(), Error> {
+    if value.trim().is_empty() {
+        return Err(invalid(
+            name,
+            "must not be empty; leave it out for its default".to_owned(),
+        ));
+    }
+    if value.contains('\0') {
+        return Err(invalid(name, "must not contain a NUL character".to_owned()));
+    }
+    Ok(())
+}
+
+fn invalid(name: &'static str, rule: String) -> Error {
+    Error::Invalid { name, rule }
+}

@@ -1,0 +1,87 @@
+//! What the service manager is told: ready, alive, and how it is.
+//!
+//! The watchdog is fed by heartbeats that went through the database and came back, and by nothing else: a
+//! daemon that runs but hears nothing is the failure that a watchdog is for.
+
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use sd_notify::NotifyState;
+
+use crate::connection::Error;
+
+/// Tells the service manager; without one, it does nothing.
+#[derive(Clone, Debug, Default)]
+pub struct Supervisor(Arc<Mutex<Told>>);
+
+/// What was said last, so that nothing is said twice.
+#[derive(Debug, Default)]
+struct Told {
+    ready: bool,
+    status: String,
+}
+
+impl Supervisor {
+    /// The daemon waits for its server.
+    pub fn waiting(&self, error: &Error) {
+        self.status(&format!("waiting for the database: {error}"));
+    }
+
+    /// A heartbeat came back.
+    pub fn alive(&self, round_trip: Duration) {
+        let first = {
+            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            !std::mem::replace(&mut told.ready, true)
+        };
+        if first {
+            tell(&[NotifyState::Ready]);
+        }
+        tracing::debug!(
+            round_trip_us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX),
+            "heartbeat"
+        );
+        self.status("serving");
+        tell(&[NotifyState::Watchdog]);
+    }
+
+    /// The listening connection is lost.
+    pub fn lost(&self, error: &Error) {
+        self.status(&format!("not listening: {error}"));
+    }
+
+    /// The settings are being read again.
+    pub fn reloading(&self) {
+        if let Ok(now) = NotifyState::monotonic_usec_now() {
+            tell(&[NotifyState::Reloading, now]);
+        }
+    }
+
+    /// The settings have been read again.
+    pub fn reloaded(&self) {
+        tell(&[NotifyState::Ready]);
+    }
+
+    /// The daemon stops.
+    pub fn stopping(&self) {
+        tell(&[
+            NotifyState::Stopping,
+            NotifyState::Status("stopping after the batch in hand"),
+        ]);
+    }
+
+    fn status(&self, status: &str) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.status != status {
+            status.clone_into(&mut told.status);
+            tell(&[NotifyState::Status(status)]);
+        }
+    }
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::debug!(%error, "could not reach the service manager");
+    }
+}

@@ -1,0 +1,253 @@
+//! What every test stands on: one throw-away server a test binary, one database a test (channels are per
+//! database), the daemon in the same process, and waiting that says where it waited.
+
+use std::{
+    future::Future,
+    ops::Deref,
+    panic::Location,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use session_reaper::{
+    connection::Target,
+    daemon::Daemon,
+    demo::{
+        server::{Options, Server},
+        site,
+    },
+    schema,
+    settings::{Database as DatabaseSettings, Environment, Settings},
+    shutdown::Stop,
+};
+use tokio::task::JoinHandle;
+use tokio_postgres::{Client, NoTls};
+
+/// Long enough for a machine that does other things, short enough to fail before the runner gives up.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The server of this test binary. It ends with the process, by its own watchdog.
+pub fn server() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| start_server(&[]))
+}
+
+/// A server on which transactions can be prepared; NOTIFY is left out there.
+pub fn server_with_two_phase_commit() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| start_server(&["max_prepared_transactions = 50"]))
+}
+
+/// A server of one test's own, to be stopped and started.
+pub fn start_server(conf: &[&str]) -> Server {
+    let lines = [
+        "fsync = off",
+        "max_connections = 200",
+        "log_min_messages = warning",
+    ];
+    let conf = lines.iter().chain(conf).map(ToString::to_string).collect();
+    Server::start(&Options { tcp: true, conf }).expect("a server for the tests")
+}
+
+/// A database with Django's tables, and session-reaper in it.
+pub struct Database {
+    url: String,
+    /// For what the site does.
+    pub client: Client,
+}
+
+impl Deref for Database {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl Database {
+    /// A fresh database on the common server, with session-reaper installed.
+    pub async fn create() -> Self {
+        let database = Self::create_bare(server()).await;
+        database.migrate().await;
+        database
+    }
+
+    /// The same on another server.
+    pub async fn create_on(server: &Server) -> Self {
+        let database = Self::create_bare(server).await;
+        database.migrate().await;
+        database
+    }
+
+    /// A fresh database with Django's tables and nothing else.
+    pub async fn create_bare(server: &Server) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
+        connect(&server.url("postgres"))
+            .await
+            .batch_execute(&format!("create database {name}"))
+            .await
+            .unwrap();
+        let url = server.url(&name);
+        let client = connect(&url).await;
+        site::create_tables(&client).await.unwrap();
+        Self { url, client }
+    }
+
+    /// Another connection to it.
+    pub async fn connect(&self) -> Client {
+        connect(&self.url).await
+    }
+
+    /// Where it is, for the daemon and the command line.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The daemon's view of where it is.
+    pub fn target(&self) -> Target {
+        target(&self.url)
+    }
+
+    /// Installs session-reaper.
+    pub async fn migrate(&self) {
+        schema::migrate(&self.target(), &Settings::default().site)
+            .await
+            .unwrap();
+    }
+
+    /// Signs up as many users.
+    pub async fn users(&self, count: usize) -> Vec<i32> {
+        let names: Vec<String> = (0..count)
+            .map(|number| format!("user{number}_{}", fastrand::u32(..)))
+            .collect();
+        site::sign_up(&self.client, &names).await.unwrap()
+    }
+
+    /// Logs a user in as many times.
+    pub async fn log_in(&self, user: i32, times: usize) -> Vec<String> {
+        site::log_in(&self.client, &vec![user; times])
+            .await
+            .unwrap()
+    }
+
+    /// How many of these sessions exist.
+    pub async fn count(&self, keys: &[String]) -> usize {
+        site::count(&self.client, keys).await.unwrap()
+    }
+
+    /// Changes a password, and returns when the change has committed.
+    pub async fn change_password(&self, user: i32) {
+        site::change_password(&self.client, user).await.unwrap();
+    }
+
+    /// One number from the database.
+    pub async fn number(&self, statement: &str) -> i64 {
+        self.client.query_one(statement, &[]).await.unwrap().get(0)
+    }
+
+    /// Revocations that are not settled.
+    pub async fn open_revocations(&self) -> i64 {
+        self.number("select count(*) from session_reaper.revocation where state <> 'settled'")
+            .await
+    }
+
+    /// Waits until everything that was asked for is settled.
+    #[track_caller]
+    pub fn settled(&self) -> impl Future<Output = ()> {
+        wait_until("everything is settled", || async {
+            self.open_revocations().await == 0
+        })
+    }
+
+    /// Starts the daemon and waits until it serves.
+    pub async fn daemon(&self) -> Running {
+        self.daemon_with(Settings::default()).await
+    }
+
+    /// Starts the daemon with other settings and waits until it serves.
+    pub async fn daemon_with(&self, settings: Settings) -> Running {
+        let daemons = "select count(*) from pg_locks where locktype = 'advisory' and objid = 1 and objsubid = 2
+            and database = (select oid from pg_database where datname = current_database())";
+        let before = self.number(daemons).await;
+        let running = Running::start(settings, self.target());
+        wait_until("the daemon serves", || async {
+            self.number(daemons).await > before
+        })
+        .await;
+        running
+    }
+}
+
+/// A daemon in this process. Dropping it kills it, as a crash would; `stop` is the polite way.
+pub struct Running {
+    stop: Stop,
+    task: JoinHandle<Result<(), schema::Error>>,
+}
+
+impl Running {
+    /// Starts it without waiting for anything.
+    pub fn start(settings: Settings, target: Target) -> Self {
+        let stop = Stop::default();
+        let task = tokio::spawn(Daemon::new(settings, target, stop.clone()).run());
+        Self { stop, task }
+    }
+
+    /// Stops it and waits until it has.
+    pub async fn stop(mut self) {
+        self.stop.stop();
+        (&mut self.task).await.unwrap().unwrap();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// A connection as an app has one.
+pub async fn connect(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+/// Where the daemon finds a database.
+pub fn target(url: &str) -> Target {
+    let settings = DatabaseSettings {
+        url: Some(url.to_owned()),
+        ..DatabaseSettings::default()
+    };
+    Target::resolve(&settings, &Environment::default()).unwrap()
+}
+
+/// Settings with which nothing is found by polling, so that only a notification can explain success.
+pub fn without_polling() -> Settings {
+    let mut settings = Settings::default();
+    settings.listen.poll_interval_s = 3600;
+    settings
+}
+
+/// Asks again and again until the answer is yes; panics at the caller's place if it never is.
+#[track_caller]
+pub fn wait_until<F, A>(what: &str, mut ask: F) -> impl Future<Output = ()>
+where
+    F: FnMut() -> A,
+    A: Future<Output = bool>,
+{
+    let place = Location::caller();
+    async move {
+        let begun = Instant::now();
+        while !ask().await {
+            assert!(
+                begun.elapsed() < PATIENCE,
+                "waited for ever until {what}, at {place}"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
