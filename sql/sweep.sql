@@ -196,18 +196,23 @@ set search_path = ''
 as $$
 declare
     fresh bigint[];
+    most bigint := 10000;
 begin
+    -- The stamp fires several times a transaction; the bound is for all of them together.
+    select most - greatest(pg_catalog.count(*), pg_catalog.sum(r.sessions_ended)) into most
+        from session_reaper.revocation r
+        where r.change_id = of_change and r.tried_inline;
     with tried as (
         update session_reaper.revocation r
         set tried_inline = true
         where r.id in (
             select f.id from session_reaper.revocation f
             where f.change_id = of_change and not f.tried_inline
-            order by f.id limit 10000)
+            order by f.id limit greatest(most, 0))
         returning r.id
     )
     select pg_catalog.array_agg(t.id) into fresh from tried t;
-    perform session_reaper.sweep(fresh, 10000, true) where fresh is not null;
+    perform session_reaper.sweep(fresh, most::integer, true) where fresh is not null;
 exception
     -- Under REPEATABLE READ a session may have been saved since the app's snapshot. The daemon will end it.
     when serialization_failure or deadlock_detected or lock_not_available then

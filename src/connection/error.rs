@@ -28,12 +28,31 @@ pub enum Error {
     /// A statement failed, or its connection was lost.
     #[error("a statement failed on the database: {0}")]
     Query(Failure),
+    /// The listening connection was closed by the other side.
+    #[error("the listening connection was closed")]
+    Closed,
+    /// The listening connection did not answer.
+    #[error("the listening connection did not answer within a heartbeat; it may be half-open")]
+    HeartbeatLost,
+    /// The listening connection answers, but what is notified goes elsewhere.
+    #[error(
+        "notifications do not arrive although the connection is well: a pooler in transaction mode, such as pgbouncer, may stand in between; connect to PostgreSQL itself, or through a pool in session mode"
+    )]
+    NotDelivered,
 }
 
 impl Error {
     /// Whether the same may work later or on another connection without anybody changing a thing.
     pub fn is_transient(&self) -> bool {
-        self.failure().is_some_and(Failure::is_transient)
+        match self {
+            Self::Closed | Self::HeartbeatLost => true,
+            _ => self.failure().is_some_and(Failure::is_transient),
+        }
+    }
+
+    /// Whether somebody else's lock was in the way for longer than `lock_timeout`.
+    pub fn is_lock_timeout(&self) -> bool {
+        self.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
     /// Whether the server takes no writes: it was demoted, or it is a standby. Every connection to it has to
@@ -54,7 +73,7 @@ impl Error {
 
     fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Settings(_) => None,
+            Self::Settings(_) | Self::Closed | Self::HeartbeatLost | Self::NotDelivered => None,
             Self::Connect { failure, .. } | Self::Pool(failure) | Self::Query(failure) => {
                 Some(failure)
             }

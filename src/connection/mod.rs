@@ -20,9 +20,10 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
+pub use deadpool_postgres::Pool;
 pub use error::Error;
 pub use failure::Failure;
-pub use pool::{discard, discard_idle};
+pub use pool::{discard, discard_idle, drop_demoted};
 pub use target::Target;
 
 /// The half of a connection that has to be polled, and that notifications come out of.

@@ -50,6 +50,13 @@ pub fn discard_idle(pool: &Pool) {
     pool.retain(|_, _| false);
 }
 
+/// What a worker does about an error before it tries again: after a demotion, look for the primary anew.
+pub fn drop_demoted(pool: &Pool, error: &Error) {
+    if error.is_read_only() {
+        discard_idle(pool);
+    }
+}
+
 /// Connects like the listening connection does, host by host and with the session set up, which deadpool's own
 /// connector does not do under its time-out.
 struct Connector(Target);

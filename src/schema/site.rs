@@ -92,8 +92,9 @@ impl Site {
         .await?;
         if expires.base_type != "timestamp with time zone" {
             return Err(Error::Expiry {
-                table: sessions,
-                column: expires,
+                table: sessions.to_string(),
+                column: expires.name,
+                sql_type: expires.sql_type,
             });
         }
         let password = column(
@@ -229,7 +230,7 @@ async fn column(
         .ok_or_else(|| Error::NoColumn {
             setting,
             name: name.to_owned(),
-            table: table.clone(),
+            table: table.to_string(),
             nearest,
         })
 }
@@ -240,7 +241,7 @@ async fn primary_key(client: &impl GenericClient, table: &Table) -> Result<Colum
         .into_iter()
         .find_map(|(column, is_primary)| is_primary.then_some(column))
         .ok_or_else(|| Error::NoPrimaryKey {
-            table: table.clone(),
+            table: table.to_string(),
         })
 }
 
@@ -267,8 +268,10 @@ async fn require_unique(
         Ok(())
     } else {
         Err(Error::NotUnique {
-            table: table.clone(),
-            column: column.clone(),
+            table: table.to_string(),
+            column: column.name.clone(),
+            quoted_table: table.quoted(),
+            quoted_column: quote_identifier(&column.name),
         })
     }
 }

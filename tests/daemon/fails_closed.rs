@@ -69,7 +69,7 @@ async fn a_role_that_may_not_mark_revocations_cannot_pretend_to_serve() {
         .batch_execute("drop role if exists pretender; create role pretender login")
         .await
         .unwrap();
-    let pretender = connect(&database.url().replace("postgres@", "pretender@")).await;
+    let pretender = connect(&database.url().replace("user=postgres", "user=pretender")).await;
     let who: String = pretender
         .query_one("select current_user::text", &[])
         .await
