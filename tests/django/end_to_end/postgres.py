@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -13,14 +14,17 @@ from process import Process, clean_environment
 
 
 def find_binaries():
-    """Where initdb is: the newest that Debian has installed, unless the caller knows better."""
+    """The directory of initdb and postgres: the caller's choice, or else the newest that is installed."""
     if named := os.environ.get("SESSION_REAPER_PG_BINDIR"):
         return pathlib.Path(named)
-    installed = pathlib.Path("/usr/lib/postgresql").glob("*/bin/initdb")
-    newest = max(installed, key=lambda initdb: float(initdb.parts[-3]), default=None)
-    initdb = newest or shutil.which("initdb")
-    assert initdb, "no PostgreSQL server found: run tests/install, or set SESSION_REAPER_PG_BINDIR"
-    return pathlib.Path(initdb).parent
+    debian = pathlib.Path("/usr/lib/postgresql").glob("*/bin")
+    redhat = pathlib.Path("/usr").glob("pgsql-*/bin")
+    by_version = sorted([*debian, *redhat], key=lambda path: int(re.sub(r"\D", "", path.parts[-2]) or 0), reverse=True)
+    on_path = map(pathlib.Path, os.get_exec_path())
+    for directory in [*by_version, *on_path]:
+        if (directory / "initdb").is_file() and (directory / "postgres").is_file():
+            return directory
+    raise AssertionError("no PostgreSQL server found: run tests/install, or set SESSION_REAPER_PG_BINDIR")
 
 
 class Server:
