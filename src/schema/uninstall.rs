@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use super::{
     Error, check,
     migrate::{LOCK_TRIES, lock, wait_for_turn},
-    template::quote_identifier,
+    triggers::Attached,
 };
 use crate::connection::{self, Target};
 
@@ -28,37 +28,11 @@ pub async fn uninstall(target: &Target) -> Result<(), Error> {
 async fn uninstall_on(client: &Client) -> Result<(), Error> {
     check::server(client).await?;
     lock(client).await?;
-    for (table, trigger) in triggers(client).await? {
-        let statement = format!("drop trigger if exists {trigger} on {table}");
-        execute(client, &table, &statement).await?;
+    for attached in Attached::all(client).await? {
+        execute(client, &attached.table(), &attached.drop_statement()).await?;
     }
     let what = "the tables that session_reaper references";
     execute(client, what, "drop schema if exists session_reaper cascade").await
-}
-
-/// The triggers on tables of the site that call a function of ours; tables and names quoted.
-async fn triggers(client: &Client) -> Result<Vec<(String, String)>, Error> {
-    let rows = client
-        .query(
-            "-- schema::uninstall::triggers
-            select n.nspname::text, c.relname::text, t.tgname::text
-            from pg_catalog.pg_trigger t
-            join pg_catalog.pg_class c on c.oid = t.tgrelid
-            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-            join pg_catalog.pg_proc p on p.oid = t.tgfoid
-            where p.pronamespace = pg_catalog.to_regnamespace('session_reaper')
-              and c.relnamespace <> p.pronamespace
-              and t.tgparentid = 0
-            order by 1, 2, 3",
-            &[],
-        )
-        .await?;
-    let quoted = |row: &tokio_postgres::Row, place| quote_identifier(row.get(place));
-    let trigger = |row| {
-        let table = format!("{}.{}", quoted(row, 0), quoted(row, 1));
-        (table, quoted(row, 2))
-    };
-    Ok(rows.iter().map(trigger).collect())
 }
 
 async fn execute(client: &Client, what: &str, statement: &str) -> Result<(), Error> {

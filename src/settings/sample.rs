@@ -37,6 +37,7 @@ fn the_sample_as_it_is_changes_nothing() {
 fn the_sample_shows_every_setting_at_its_default() {
     let mut settings: Settings = toml::from_str(&uncommented()).unwrap();
     // These have no default, so what stands there is an example.
+    assert!(settings.site.watch.take().is_some());
     for example in [
         &mut settings.database.url,
         &mut settings.site.user_key,

@@ -13,3 +13,4 @@ mod purge;
 mod settling;
 mod stage;
 mod tls;
+mod watch;
