@@ -85,6 +85,7 @@ async fn migrate_on(
     check::not_newer(client).await?;
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
+    rights::check(client, &site).await?;
     let mut installed = Installed {
         migrations: shape(client, &site, version).await?,
         ..Installed::default()
