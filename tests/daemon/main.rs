@@ -6,6 +6,7 @@
 )]
 
 mod age;
+mod bad_input;
 mod fails_closed;
 mod password_change;
 mod process;

@@ -75,7 +75,7 @@ async fn status_says_whether_it_is_installed_and_served() {
     assert!(
         installed
             .assert_done()
-            .contains("trigger    session_reaper_password on public.auth_user")
+            .contains("trigger    session_reaper_update_password on public.auth_user")
     );
     let ended = run(database.url(), &["status"]).await;
     assert_eq!(ended.code, Some(1));

@@ -35,6 +35,18 @@ impl Ended {
         }
     }
 
+    /// The same with code 1. `run` has begun to log by then, so it is the last line that says it.
+    #[track_caller]
+    pub fn assert_command_failed(&self, says: &[&str]) {
+        let last = self.stderr.lines().last().unwrap_or_default();
+        Self {
+            code: self.code,
+            stdout: self.stdout.clone(),
+            stderr: last.to_owned(),
+        }
+        .assert_refused(1, says);
+    }
+
     /// Asserts that it did what it was asked, in silence on standard error.
     #[track_caller]
     pub fn assert_done(&self) -> &str {

@@ -25,7 +25,7 @@ async fn watched_site() -> (Server, Database, String) {
         .await
         .unwrap();
     let url = server
-        .url(&"")
+        .url("")
         .replace("/?", &format!("/{}?", name(&database)));
     let url = url.replace(
         "user=postgres",
