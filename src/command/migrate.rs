@@ -12,6 +12,7 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
     let installed = schema::migrate(target, &settings.site).await?;
     for (what, names) in [
         ("migration", installed.migrations),
+        ("reference", installed.references),
         (
             "functions",
             installed

@@ -77,6 +77,10 @@ pub enum Error {
     )]
     NoCreate { role: String, database: String },
     #[error(
+        "session_reaper.user_session does not refer to {table}, which seems to have been created anew: run `session-reaper migrate`"
+    )]
+    NoReference { table: String },
+    #[error(
         "could not lock {what} within {tries} tries because other transactions hold it: try again when the site is quieter, or look for a long transaction in pg_stat_activity"
     )]
     Busy { what: String, tries: u32 },

@@ -9,6 +9,8 @@ mod catalog;
 mod check;
 mod error;
 mod migrate;
+mod patience;
+mod references;
 mod rights;
 mod site;
 mod template;

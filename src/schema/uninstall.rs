@@ -3,12 +3,8 @@
 
 use tokio_postgres::Client;
 
-use super::{
-    Error, check,
-    migrate::{LOCK_TRIES, lock, wait_for_turn},
-    triggers::Attached,
-};
-use crate::connection::{self, Target};
+use super::{Error, check, migrate::lock, patience::execute, triggers::Attached};
+use crate::connection::Target;
 
 /// Takes everything out again: triggers first, a table at a time, so that the site's tables never refer to
 /// what is gone. Nothing to take out is fine.
@@ -33,23 +29,4 @@ async fn uninstall_on(client: &Client) -> Result<(), Error> {
     }
     let what = "the tables that session_reaper references";
     execute(client, what, "drop schema if exists session_reaper cascade").await
-}
-
-async fn execute(client: &Client, what: &str, statement: &str) -> Result<(), Error> {
-    for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, attempt).await?;
-        match client.batch_execute(statement).await {
-            Ok(()) => return Ok(()),
-            Err(error) => {
-                let error = connection::Error::from(error);
-                if !error.is_lock_timeout() {
-                    return Err(error.into());
-                }
-            }
-        }
-    }
-    Err(Error::Busy {
-        what: what.to_owned(),
-        tries: LOCK_TRIES,
-    })
 }

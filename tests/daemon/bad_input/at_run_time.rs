@@ -3,7 +3,7 @@
 use session_reaper::demo::site;
 
 use crate::{
-    process::program::Daemon,
+    process::program::{Daemon, run, run_with},
     stage::{Database, wait_until},
 };
 
@@ -98,9 +98,23 @@ async fn a_session_table_that_is_dropped_and_made_anew_is_served_again_after_mig
         )
         .await
         .unwrap();
+    run(database.url(), &["run"])
+        .await
+        .assert_command_failed(&["created anew", "run `session-reaper migrate`"]);
+    let mended = run(database.url(), &["migrate"]).await;
+    let mended = mended.assert_done();
+    assert!(
+        mended.contains("reference  user_session_of_session to public.django_session"),
+        "{mended}"
+    );
     database.settled().await;
-    database.migrate().await;
     works(&database).await;
+    assert_eq!(
+        database
+            .number("select count(*) from session_reaper.user_session")
+            .await,
+        0
+    );
 }
 
 #[tokio::test]
@@ -114,7 +128,7 @@ async fn a_right_that_is_revoked_for_a_while_is_complained_about_and_then_used_a
     let url = database
         .url()
         .replace("user=postgres", &format!("user={role}"));
-    crate::process::program::run_with(
+    run_with(
         database.url(),
         &["migrate"],
         &[("SESSION_REAPER_SITE_DAEMON_ROLE", &role)],
