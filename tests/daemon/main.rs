@@ -12,3 +12,4 @@ mod purge;
 mod settling;
 mod stage;
 mod tls;
+mod watch;
