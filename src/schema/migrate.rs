@@ -2,12 +2,13 @@
 //! and four that start together would fail three; and in small transactions that give up quickly on a lock
 //! and try again, because whoever waits for one on the user table makes every login wait behind it.
 
-use std::time::Duration;
-
 use tokio_postgres::Client;
 
 use super::{
-    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check, rights, template::quote_literal,
+    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check,
+    patience::{LOCK_TRIES, wait_for_turn},
+    references, rights,
+    template::quote_literal,
     triggers,
 };
 use crate::{connection::Target, settings};
@@ -18,20 +19,13 @@ mod embedded {
 
 const HISTORY: &str = "session_reaper.schema_history";
 
-/// How often a lock on a table of the site is tried for.
-const LOCK_TRIES: u32 = 20;
-
-/// Most tries give up almost at once, so that nobody queues behind them. Every fourth waits for longer than
-/// `deadlock_timeout` (1 s by default), since only a waiter that is in a deadlock check cancels an autovacuum.
-fn lock_timeout_ms(attempt: u32) -> u32 {
-    if attempt % 4 == 3 { 3000 } else { 50 }
-}
-
 /// What `migrate` did.
 #[derive(Debug, Default)]
 pub struct Installed {
     /// Migrations that were applied, as `V1__name`.
     pub migrations: Vec<String>,
+    /// Foreign keys that were made anew, because a table of the site had been.
+    pub references: Vec<String>,
     /// Files of `sql/` that were applied.
     pub behaviour: Vec<&'static str>,
     /// Triggers that were attached, with their tables.
@@ -85,10 +79,14 @@ async fn migrate_on(
     check::not_newer(client).await?;
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
+    rights::check(client, &site).await?;
     let mut installed = Installed {
         migrations: shape(client, &site, version).await?,
         ..Installed::default()
     };
+    if version == newest_version() {
+        installed.references = references::mend(client, &site).await?;
+    }
     client.batch_execute("set lock_timeout = '3s'").await?;
     behaviour::remember(client, "site", &check::site_digest(&site)).await?;
     installed.behaviour = behaviour::apply(client, &site).await?;
@@ -106,7 +104,7 @@ async fn migrate_on(
 }
 
 /// The statement time-out is off: whoever comes second waits until the first has finished.
-async fn lock(client: &Client) -> Result<(), Error> {
+pub(super) async fn lock(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(&format!(
             "set statement_timeout = 0; set lock_timeout = 0;
@@ -169,18 +167,6 @@ async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<
     })
 }
 
-async fn wait_for_turn(client: &Client, attempt: u32) -> Result<(), Error> {
-    if attempt > 0 {
-        let pause = 200 + fastrand::u64(0..300);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-    }
-    let timeout = lock_timeout_ms(attempt);
-    client
-        .batch_execute(&format!("set lock_timeout = '{timeout}ms'"))
-        .await?;
-    Ok(())
-}
-
 /// A lock that was not to be had is worth another try; anything else is the operator's to mend.
 fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
     use std::error::Error as _;
@@ -202,26 +188,4 @@ fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
     Err(Error::Migration {
         message: error.to_string(),
     })
-}
-
-/// Takes everything out again: triggers first, so that the site's tables never refer to what is gone.
-///
-/// # Errors
-/// As for [`migrate`].
-pub async fn uninstall(target: &Target, settings: &settings::Site) -> Result<(), Error> {
-    let (client, connection) = target.connect().await?;
-    let driver = tokio::spawn(connection);
-    check::server(&client).await?;
-    lock(&client).await?;
-    let site = Site::inspect(&client, settings).await?;
-    client.batch_execute("set lock_timeout = '3s'").await?;
-    for trigger in triggers::wanted(&site) {
-        trigger.detach(&client).await?;
-    }
-    client
-        .batch_execute("drop schema if exists session_reaper cascade")
-        .await?;
-    drop(client);
-    let _ = driver.await;
-    Ok(())
 }

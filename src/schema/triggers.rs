@@ -35,37 +35,69 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         .collect()
 }
 
+/// A trigger of ours on a table of the site, wanted or not.
+pub(super) struct Attached {
+    schema: String,
+    table: String,
+    name: String,
+}
+
+impl Attached {
+    /// All that the catalog has. What the settings say has no part in it, since they may have changed.
+    pub(super) async fn all(client: &Client) -> Result<Vec<Self>, Error> {
+        let rows = client
+            .query(
+                "-- schema::triggers::all
+                select n.nspname::text, c.relname::text, t.tgname::text
+                from pg_catalog.pg_trigger t
+                join pg_catalog.pg_proc p on p.oid = t.tgfoid
+                join pg_catalog.pg_class c on c.oid = t.tgrelid
+                join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                where p.pronamespace = pg_catalog.to_regnamespace('session_reaper')
+                  and n.nspname <> 'session_reaper'
+                  and t.tgparentid = 0
+                order by 1, 2, 3",
+                &[],
+            )
+            .await?;
+        let attached = |row: &tokio_postgres::Row| Self {
+            schema: row.get(0),
+            table: row.get(1),
+            name: row.get(2),
+        };
+        Ok(rows.iter().map(attached).collect())
+    }
+
+    /// Its table, quoted.
+    pub(super) fn table(&self) -> String {
+        let (schema, table) = (
+            quote_identifier(&self.schema),
+            quote_identifier(&self.table),
+        );
+        format!("{schema}.{table}")
+    }
+
+    /// The statement that takes it off.
+    pub(super) fn drop_statement(&self) -> String {
+        let (name, table) = (quote_identifier(&self.name), self.table());
+        format!("drop trigger if exists {name} on {table}")
+    }
+
+    fn is(&self, trigger: &Trigger<'_>) -> bool {
+        let Table { schema, name, .. } = trigger.table;
+        (&self.schema, &self.table, &self.name) == (schema, name, &trigger.name)
+    }
+}
+
 /// Takes off the triggers of ours that the settings ask for no more.
 pub async fn detach_others(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
-    let attached = client
-        .query(
-            "-- schema::triggers::detach_others
-            select t.tgname::text, n.nspname::text, c.relname::text
-            from pg_catalog.pg_trigger t
-            join pg_catalog.pg_proc p on p.oid = t.tgfoid
-            join pg_catalog.pg_class c on c.oid = t.tgrelid
-            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-            where p.pronamespace = 'session_reaper'::regnamespace and n.nspname <> 'session_reaper'",
-            &[],
-        )
-        .await?;
     let wanted = wanted(site);
     let mut detached = Vec::new();
-    for row in attached {
-        let (name, schema, table): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-        let is_wanted = |trigger: &Trigger<'_>| {
-            trigger.name == name && trigger.table.schema == schema && trigger.table.name == table
-        };
-        if !wanted.iter().any(is_wanted) {
-            let (name, schema, table) = (
-                quote_identifier(&name),
-                quote_identifier(&schema),
-                quote_identifier(&table),
-            );
-            client
-                .batch_execute(&format!("drop trigger {name} on {schema}.{table}"))
-                .await?;
-            detached.push(format!("{name} on {schema}.{table}"));
+    for attached in Attached::all(client).await? {
+        if !wanted.iter().any(|trigger| attached.is(trigger)) {
+            client.batch_execute(&attached.drop_statement()).await?;
+            let name = quote_identifier(&attached.name);
+            detached.push(format!("{name} on {}", attached.table()));
         }
     }
     Ok(detached)
@@ -122,18 +154,6 @@ impl Trigger<'_> {
             ))
             .await?;
         transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Takes it off.
-    pub async fn detach(&self, client: &Client) -> Result<(), Error> {
-        client
-            .batch_execute(&format!(
-                "drop trigger if exists {} on {}",
-                quote_identifier(&self.name),
-                self.table.quoted()
-            ))
-            .await?;
         Ok(())
     }
 }

@@ -7,6 +7,8 @@
 mod complaint;
 mod environment;
 mod file;
+#[cfg(test)]
+mod sample;
 mod validate;
 mod variables;
 

@@ -6,8 +6,10 @@
 )]
 
 mod age;
+mod bad_input;
 mod fails_closed;
 mod password_change;
+mod process;
 mod purge;
 mod settling;
 mod stage;
