@@ -38,8 +38,10 @@ def template_of(server):
             for command in (["migrate"], ["shell", "--no-imports", "-c", CREATE_USERS]):
                 subprocess.run(
                     [sys.executable, PROJECT / "manage.py", *command, "--verbosity=0"],
-                    cwd=PROJECT, env=environment, check=True,
-                )  # fmt: skip
+                    cwd=PROJECT,
+                    env=environment,
+                    check=True,
+                )
             made[user_model] = name
         return made[user_model]
 

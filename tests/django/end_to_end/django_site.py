@@ -5,7 +5,6 @@ import dataclasses
 import os
 import pathlib
 import re
-import signal
 import subprocess
 import sys
 
@@ -134,9 +133,13 @@ class Site:
     def manage(self, *arguments, fails=False):
         done = subprocess.run(
             [sys.executable, PROJECT / "manage.py", *arguments],
-            cwd=PROJECT, env=self._django_environment(), stdin=subprocess.DEVNULL, capture_output=True, text=True,
+            cwd=PROJECT,
+            env=self._django_environment(),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
             timeout=120,
-        )  # fmt: skip
+        )
         said = f"manage.py {arguments} gave {done.returncode}:\n{done.stdout}{done.stderr}"
         assert (done.returncode != 0) == fails, said
         return done.stderr if fails else done.stdout
@@ -148,9 +151,13 @@ class Site:
     def manage_on_a_terminal(self, *arguments, answers):
         """For commands that read passwords from the terminal: `answers` are what each prompt gets."""
         terminal = pexpect.spawn(
-            sys.executable, [str(PROJECT / "manage.py"), *arguments],
-            cwd=PROJECT, env=self._django_environment(), timeout=DEADLINE_S, encoding="utf-8",
-        )  # fmt: skip
+            sys.executable,
+            [str(PROJECT / "manage.py"), *arguments],
+            cwd=PROJECT,
+            env=self._django_environment(),
+            timeout=DEADLINE_S,
+            encoding="utf-8",
+        )
         with terminal:
             for prompt, answer in answers:
                 terminal.expect_exact(prompt)
@@ -161,9 +168,13 @@ class Site:
     def psql(self, statements):
         subprocess.run(
             [self.server.binaries / "psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"],
-            env=clean_environment(**self.server.variables(self.database)), input=statements,
-            check=True, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+            env=clean_environment(**self.server.variables(self.database)),
+            input=statements,
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
 
     # Browsers.
 
@@ -228,8 +239,10 @@ class Site:
         assert asked, "nobody asked for this user's sessions to end"
         eventually(
             lambda: set(self.revocations(user_id)) == {"settled"},
-            lambda: f"not settled: {self.rows('select * from session_reaper.revocation')}\n"
-            + (self.daemon.said() if self.daemon else "no daemon"),
+            lambda: (
+                f"not settled: {self.rows('select * from session_reaper.revocation')}\n"
+                + (self.daemon.said() if self.daemon else "no daemon")
+            ),
         )
 
     # What no test may find.

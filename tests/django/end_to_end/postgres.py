@@ -41,8 +41,10 @@ class Server:
         options = user | {"cwd": self.directory, "env": clean_environment(LC_ALL="C.UTF-8")}
         subprocess.run(
             [self.binaries / "initdb", "--no-sync", "--auth=trust", "--username=postgres", "--pgdata", data],
-            check=True, stdout=subprocess.DEVNULL, **options,
-        )  # fmt: skip
+            check=True,
+            stdout=subprocess.DEVNULL,
+            **options,
+        )
         settings = {
             "listen_addresses": "",
             "unix_socket_directories": self.directory,

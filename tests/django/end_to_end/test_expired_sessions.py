@@ -24,7 +24,7 @@ def test_the_schedule_purges_expired_sessions_and_leaves_the_living(site):
     # Twice: the schedule goes on.
     for _ in range(2):
         expired = let_expire(site, site.logged_in("alice"), site.visitor("raincoat"))
-        eventually(lambda: not expired & site.session_keys(), lambda: f"never purged:\n{site.daemon.said()}")
+        eventually(lambda gone=expired: not gone & site.session_keys(), lambda: f"never purged:\n{site.daemon.said()}")
 
     assert site.session_keys() == {browser.session_key for browser in alive}
     assert alive[0].whoami() == "alice"

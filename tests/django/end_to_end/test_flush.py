@@ -34,3 +34,14 @@ def test_flushing_with_cascade_and_then_migrate_does_what_flush_does(site):
     site.psql("update auth_user set password = '!' where username = 'dora'")
     site.wait_until_settled(site.user_id("dora"))
     assert key not in site.session_keys()
+
+
+def test_flush_works_again_once_session_reaper_is_uninstalled(site):
+    site.logged_in("alice")
+    site.stop_daemon()
+
+    site.reaper("uninstall", "--yes")
+    site.manage("flush", "--no-input")
+
+    assert site.session_keys() == set()
+    assert site.rows("select from pg_namespace where nspname = 'session_reaper'") == []

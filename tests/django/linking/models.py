@@ -16,8 +16,8 @@ def link(session_key, user_id):
         # Within a transaction this is a savepoint, so that a failure undoes the link and not the login.
         with transaction.atomic(), connection.cursor() as cursor:
             # The server logs a statement that fails. The one that can fail does not contain the key.
-            cursor.execute("select set_config('session_reaper.linking', %s, true)", [session_key])
-            cursor.execute("select session_reaper.link_session(current_setting('session_reaper.linking'), %s)", [user_id])
+            cursor.execute("select set_config('session_reaper.key', %s, true)", [session_key])
+            cursor.execute("select session_reaper.link_session(current_setting('session_reaper.key'), %s)", [user_id])
     except DatabaseError as error:
         logging.getLogger(__name__).error("A session was not linked to its user: %s", error)
 
