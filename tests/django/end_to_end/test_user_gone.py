@@ -1,4 +1,4 @@
-"""A deleted user's sessions leave the table, which the foreign key alone would not see to."""
+"""A deleted or deactivated user's sessions leave the table. Django leaves their rows where they are."""
 
 import pytest
 from django_site import Kind, password_of
@@ -40,3 +40,22 @@ def test_deleting_a_user_ends_that_users_sessions_alone(site, delete):
     assert {bob.session_key, visitor.session_key} <= site.session_keys()
     assert bob.whoami() == "bob"
     assert visitor.remembers() == "umbrella"
+
+
+def test_deactivating_a_user_ends_that_users_sessions_alone_and_activation_brings_none_back(site):
+    phone, laptop = site.logged_in("alice"), site.logged_in("alice")
+    keys = {phone.session_key, laptop.session_key}
+    bob = site.logged_in("bob")
+
+    site.shell("User.objects.filter(username='alice').update(is_active=False)")
+    site.wait_until_settled(site.user_id("alice"))
+    assert not keys & site.session_keys()
+
+    site.shell("User.objects.filter(username='alice').update(is_active=True)")
+    assert phone.whoami() is laptop.whoami() is None
+    again = site.logged_in("alice")
+    # Once the daemon has dealt with a change that came later, it has had the chance to do wrong.
+    site.psql("update auth_user set password = '!' where username = 'carol'")
+    site.wait_until_settled(site.user_id("carol"))
+    assert again.whoami() == "alice"
+    assert bob.whoami() == "bob"
