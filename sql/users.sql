@@ -9,25 +9,43 @@ language plpgsql
 security definer
 set search_path = ''
 as $$
-declare
-    changed record := case when tg_op = 'DELETE' then old else new end;
-    user_id :user_key_type;
 begin
     -- A hash rewritten at login, because its algorithm got stronger, is no change of password. Django treats
     -- it as one, and so does this, unless the app says otherwise for the transaction.
     if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') <> 'on' then
-        execute pg_catalog.format('select ($1).%I', tg_argv[2]) into user_id using changed;
-        if user_id is not null then
-            perform session_reaper.request('user', user_id, tg_argv[0], tg_argv[1],
-                pg_catalog.current_setting('session_reaper.keep_session', true));
-        end if;
+        perform session_reaper.request('user', new.:"user_key", tg_argv[0], tg_argv[1],
+            pg_catalog.current_setting('session_reaper.keep_session', true));
     end if;
     return null;
 end
 $$;
 
 comment on function session_reaper.credential_changed() is
-    'Asks for the sessions of a user to end whose watched column has changed. Arguments: reason, policy, and the column that names the user.';
+    'Asks for the sessions of a user to end whose watched column has changed. Arguments: reason and policy.';
+
+-- The same for a table beside the users, whose column for the user has to be looked up for each row. A function of
+-- its own, so that a bulk change of passwords does not pay for that.
+create or replace function session_reaper.factor_changed()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    changed record := case when tg_op = 'DELETE' then old else new end;
+    user_id :user_key_type;
+begin
+    execute pg_catalog.format('select ($1).%I', tg_argv[2]) into user_id using changed;
+    if user_id is not null and coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') <> 'on' then
+        perform session_reaper.request('user', user_id, tg_argv[0], tg_argv[1],
+            pg_catalog.current_setting('session_reaper.keep_session', true));
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.factor_changed() is
+    'Asks for the sessions of a user to end whose row in another table has come, changed or gone. Arguments: reason, policy, and the column that names the user.';
 
 -- The foreign key is about to delete the links, after which nobody knows which sessions were the user's. So
 -- they are noted by key. Runs after the delete, because a BEFORE trigger would record deletes that another

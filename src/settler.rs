@@ -216,17 +216,16 @@ async fn mark_settled(
         .query(
             "-- settler::mark_settled
             with left_over as materialized (
-                select distinct c.revocation_id as id from session_reaper.condemned($1) c
+                select session_reaper.unfinished($1) as ids
             ), marked as (
                 update session_reaper.revocation r
-                set state = case when l.id is null then 'settled' else r.state end,
-                    settled_at = case when l.id is null then clock_timestamp() end,
+                set state = case when r.id = any (l.ids) then r.state else 'settled' end,
+                    settled_at = case when r.id = any (l.ids) then null else clock_timestamp() end,
                     attempts = r.attempts + 1,
                     next_attempt_at = clock_timestamp()
                         + least(interval '5 ms' * 2 ^ least(r.attempts, 9), interval '1 second')
-                from unnest($1) as i (id)
-                left join left_over l on l.id = i.id
-                where r.id = i.id
+                from left_over l
+                where r.id = any ($1)
                 returning r.id, r.state
             ), forgotten as (
                 delete from session_reaper.revoked_key k

@@ -24,6 +24,11 @@ pub(super) fn statements(statement_timeout_s: u64) -> String {
         "set lock_timeout = '400ms'".to_owned(),
         // A daemon that is stopped in the middle of a transaction must not keep the app's rows locked.
         "set idle_in_transaction_session_timeout = '30s'".to_owned(),
+        // After a bulk change, statistics still say that our tables are empty, and reading one of them whole for
+        // each of a thousand rows looks cheap. Everything that the daemon asks has an index.
+        "set enable_seqscan = off".to_owned(),
+        // It counts the penalty for what is off as a cost that compiling might save.
+        "set jit = off".to_owned(),
         // Notices are for people, and the driver would hand each of them to the log.
         "set client_min_messages = warning".to_owned(),
     ];

@@ -15,6 +15,8 @@ use crate::settings::{self, Event, Policy, Watched};
 pub struct Watch {
     table: Table,
     user_column: Column,
+    /// Whether the row is a user's own, with the key that the users are known by.
+    names_its_own_user: bool,
     column: Column,
     becomes: Option<String>,
     event: Event,
@@ -56,6 +58,9 @@ impl Watch {
         };
         let user_column = watched.user_column.as_ref().unwrap_or(&user_key.name);
         Ok(Self {
+            names_its_own_user: table == *users
+                && *user_column == user_key.name
+                && watched.on != Event::Delete,
             user_column: column(client, "site.watch.user_column", &table, user_column).await?,
             column: column(client, "site.watch.column", &table, &watched.column).await?,
             table,
@@ -83,13 +88,17 @@ impl Watch {
                 "after {event} on {{table}} for each row{}",
                 self.condition(row)
             ),
-            action: format!(
-                "session_reaper.credential_changed({}, {}, {})",
-                quote_literal(&self.reason),
-                quote_literal(self.policy),
-                quote_literal(&self.user_column.name),
-            ),
+            action: self.action(),
         }
+    }
+
+    fn action(&self) -> String {
+        let (reason, policy) = (quote_literal(&self.reason), quote_literal(self.policy));
+        if self.names_its_own_user {
+            return format!("session_reaper.credential_changed({reason}, {policy})");
+        }
+        let user_column = quote_literal(&self.user_column.name);
+        format!("session_reaper.factor_changed({reason}, {policy}, {user_column})")
     }
 
     /// Tells the triggers of one table apart, within the 63 bytes that PostgreSQL gives a name.
