@@ -3,19 +3,20 @@
 
 use tokio_postgres::Client;
 
-use crate::connection::Error;
+use crate::connection::{Error, Pool};
 
 /// Notes who is running for the revocations that have no horizon yet, and moves every horizon on as far as
 /// it goes now. Each step is a statement of its own, because each has to see what came before it.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses a statement.
-pub async fn advance(client: &Client, cap_s: u64) -> Result<(), Error> {
-    capture(client).await?;
-    note_ended(client).await?;
-    note_prepared(client).await?;
-    note_passed(client).await?;
-    stop_waiting(client, cap_s).await
+pub async fn advance(pool: &Pool, cap_s: u64) -> Result<(), Error> {
+    let client = pool.get().await?;
+    capture(&client).await?;
+    note_ended(&client).await?;
+    note_prepared(&client).await?;
+    note_passed(&client).await?;
+    stop_waiting(&client, cap_s).await
 }
 
 /// One horizon for all revocations that have none. The revocations are visible to this statement's snapshot,

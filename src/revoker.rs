@@ -11,7 +11,7 @@ use tokio_postgres::{Transaction, error::SqlState};
 
 use crate::{
     bell::Bell,
-    connection::{Error, Pool},
+    connection::{Error, Pool, answered},
     settings::Revoke,
     worker::{InForce, Worker},
 };
@@ -107,7 +107,7 @@ impl Revoker {
     /// Claims, sweeps and marks. With an error comes what had been claimed.
     async fn revoke(&self, settings: &Revoke, most: u32) -> Result<Report, (Vec<i64>, Error)> {
         let mut ids = Vec::new();
-        let report = async {
+        let report = answered(&self.pool, async {
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await?;
             ids = claim(&transaction, most).await?;
@@ -118,31 +118,35 @@ impl Revoker {
             };
             mark(&transaction, &ids).await?;
             transaction.commit().await?;
-            Ok::<_, Error>(Report {
+            Ok(Report {
                 revocations: ids.len(),
                 sessions,
             })
-        }
+        })
         .await;
         report.map_err(|error| (ids, error))
     }
 
     async fn postpone(&self, ids: &[i64], error: &Error) -> Result<(), Error> {
         tracing::error!(revocation = ?ids, %error, "could not revoke; this one waits, the others go on");
-        self.pool
-            .get()
-            .await?
-            .execute(
-                "-- revoker::postpone
-                update session_reaper.revocation r
-                set attempts = r.attempts + 1,
-                    next_attempt_at = clock_timestamp() + least(interval '1 second' * 2 ^ least(r.attempts, 9), interval '5 minutes'),
-                    last_error = $2
-                where r.id = any ($1)",
-                &[&ids, &error.sqlstate().map(SqlState::code)],
-            )
-            .await?;
-        Ok(())
+        let state = error.sqlstate().map(SqlState::code);
+        answered(&self.pool, async {
+            let client = self.pool.get().await?;
+            client
+                .execute(
+                    "-- revoker::postpone
+                    update session_reaper.revocation r
+                    set attempts = r.attempts + 1,
+                        next_attempt_at = clock_timestamp()
+                            + least(interval '1 second' * 2 ^ least(r.attempts, 9), interval '5 minutes'),
+                        last_error = $2
+                    where r.id = any ($1)",
+                    &[&ids, &state],
+                )
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// The breach switch, a page of links at a time. Its row is locked while a page is read, so that replicas
@@ -152,24 +156,36 @@ impl Revoker {
         let mut after: Option<String> = None;
         let mut sessions = 0;
         loop {
-            let mut client = self.pool.get().await?;
-            let transaction = client.transaction().await?;
-            let Some(id) = claim_everyone(&transaction).await? else {
+            let page = self.revoke_page(after.as_deref(), settings);
+            let Some(page) = answered(&self.pool, page).await? else {
                 return Ok(after.is_some());
             };
-            let page = sweep_everyone(&transaction, id, after.as_deref(), settings).await?;
             sessions += page.ended;
-            if !page.more {
-                mark(&transaction, &[id]).await?;
-            }
-            transaction.commit().await?;
             after = page.last;
             if !page.more {
                 self.settler.ring();
-                tracing::info!(revocation = id, sessions, "revoked everyone");
+                tracing::info!(revocation = page.revocation, sessions, "revoked everyone");
                 return Ok(true);
             }
         }
+    }
+
+    async fn revoke_page(
+        &self,
+        after: Option<&str>,
+        settings: &Revoke,
+    ) -> Result<Option<Page>, Error> {
+        let mut client = self.pool.get().await?;
+        let transaction = client.transaction().await?;
+        let Some(id) = claim_everyone(&transaction).await? else {
+            return Ok(None);
+        };
+        let page = sweep_everyone(&transaction, id, after, settings).await?;
+        if !page.more {
+            mark(&transaction, &[id]).await?;
+        }
+        transaction.commit().await?;
+        Ok(Some(page))
     }
 }
 
@@ -212,7 +228,7 @@ async fn mark(transaction: &Transaction<'_>, ids: &[i64]) -> Result<(), Error> {
         .execute(
             "-- revoker::mark
             update session_reaper.revocation r
-            set state = 'revoked', revoked_at = clock_timestamp(), attempts = 0, last_error = null
+            set state = 'revoked', revoked_at = clock_timestamp(), attempts = 0
             where r.id = any ($1)",
             &[&ids],
         )
@@ -237,6 +253,7 @@ async fn claim_everyone(transaction: &Transaction<'_>) -> Result<Option<i64>, Er
 }
 
 struct Page {
+    revocation: i64,
     last: Option<String>,
     ended: i64,
     more: bool,
@@ -258,6 +275,7 @@ async fn sweep_everyone(
         )
         .await?;
     Ok(Page {
+        revocation: id,
         last: row.get(0),
         ended: row.get(1),
         more: row.get(2),

@@ -80,7 +80,13 @@ impl Failure {
     pub(super) fn is_not_there_yet(&self) -> bool {
         match &self.kind {
             Kind::Server(state) => {
-                [SqlState::CANNOT_CONNECT_NOW, SqlState::TOO_MANY_CONNECTIONS].contains(state)
+                let restarting = [
+                    SqlState::ADMIN_SHUTDOWN,
+                    SqlState::CRASH_SHUTDOWN,
+                    SqlState::CANNOT_CONNECT_NOW,
+                    SqlState::TOO_MANY_CONNECTIONS,
+                ];
+                restarting.contains(state)
             }
             // A container's proxy accepts before its server does, and then closes: that looks like a loss.
             Kind::Refused | Kind::UnknownHost | Kind::Timeout | Kind::Lost | Kind::ReadOnly => true,

@@ -7,7 +7,9 @@
 
 mod age;
 mod fails_closed;
+mod outage;
 mod password_change;
+mod proxy;
 mod purge;
 mod settling;
 mod stage;
