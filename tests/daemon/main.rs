@@ -9,6 +9,7 @@ mod age;
 mod fails_closed;
 mod outage;
 mod password_change;
+mod poison;
 mod proxy;
 mod purge;
 mod settling;
