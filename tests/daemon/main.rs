@@ -6,12 +6,17 @@
 )]
 
 mod age;
+mod binary;
+mod crash;
 mod fails_closed;
+mod hold;
 mod outage;
 mod password_change;
 mod poison;
 mod proxy;
 mod purge;
+mod replicas;
+mod secrecy;
 mod settling;
 mod stage;
 mod tls;
