@@ -143,8 +143,9 @@ impl Settler {
 }
 
 async fn open(pool: &Pool) -> Result<i64, Error> {
-    let client = pool.get().await?;
-    let row = client
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    let row = transaction
         .query_one(
             "-- settler::open
             select count(*) from session_reaper.revocation r where r.state = 'revoked'",
@@ -257,8 +258,9 @@ fn complain(revocation: i64, attempts: i32, sqlstate: Option<&str>) {
 
 /// Waits for one locked row, in a transaction that holds no other. That it may have to wait again is no error.
 async fn wait_for_one(pool: &Pool, id: i64, settings: &Revoke) -> Result<i64, Error> {
-    let client = pool.get().await?;
-    let result = client
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    let result = transaction
         .query_one(
             "-- settler::wait_for_one
             select session_reaper.sweep_one($1, $2)",
@@ -267,7 +269,10 @@ async fn wait_for_one(pool: &Pool, id: i64, settings: &Revoke) -> Result<i64, Er
         .await
         .map_err(Error::from);
     match result {
-        Ok(row) => Ok(row.get(0)),
+        Ok(row) => {
+            transaction.commit().await?;
+            Ok(row.get(0))
+        }
         Err(error) if error.is_lock_timeout() => Ok(0),
         Err(error) => Err(error),
     }

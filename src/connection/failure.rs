@@ -85,6 +85,8 @@ impl Failure {
                     SqlState::CRASH_SHUTDOWN,
                     SqlState::CANNOT_CONNECT_NOW,
                     SqlState::TOO_MANY_CONNECTIONS,
+                    SqlState::INVALID_SQL_STATEMENT_NAME,
+                    SqlState::DUPLICATE_PSTATEMENT,
                 ];
                 restarting.contains(state)
             }
@@ -196,6 +198,9 @@ fn is_transient(state: &SqlState) -> bool {
         SqlState::LOCK_NOT_AVAILABLE,
         // After a failover, another connection leads to the new primary.
         SqlState::READ_ONLY_SQL_TRANSACTION,
+        // A pooler in transaction mode has sent two messages of one statement to two servers.
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+        SqlState::DUPLICATE_PSTATEMENT,
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
     ];
