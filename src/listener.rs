@@ -108,16 +108,20 @@ impl Listener {
         Ok(())
     }
 
+    /// A server that may be notified but not written to was demoted, or is about to be: who only hears there does
+    /// not serve.
     async fn send(&self, token: &str) -> Result<(), Error> {
-        self.pool
-            .get()
-            .await?
+        let client = self.pool.get().await?;
+        let sent = client
             .execute(
                 "-- listener::send
-                select pg_notify($1, $2)",
+                select pg_notify($1, $2) where not current_setting('transaction_read_only')::boolean",
                 &[&HEARTBEAT_CHANNEL, &token],
             )
             .await?;
+        if sent == 0 {
+            return Err(Error::read_only());
+        }
         Ok(())
     }
 

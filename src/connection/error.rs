@@ -71,6 +71,11 @@ impl Error {
         Self::Query(Failure::timeout())
     }
 
+    /// The server answers, but takes no writes.
+    pub fn read_only() -> Self {
+        Self::Query(Failure::read_only())
+    }
+
     /// The server's code, if it was the server that refused.
     pub fn sqlstate(&self) -> Option<&SqlState> {
         self.failure().and_then(Failure::sqlstate)

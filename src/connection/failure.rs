@@ -47,6 +47,14 @@ impl Failure {
         }
     }
 
+    pub(super) fn read_only() -> Self {
+        let message = "the server takes no writes any more";
+        Self {
+            kind: Kind::ReadOnly,
+            message: message.to_owned(),
+        }
+    }
+
     pub(super) fn busy() -> Self {
         let message = "all connections of the pool stayed in use";
         Self {

@@ -8,6 +8,7 @@
 mod age;
 mod binary;
 mod crash;
+mod failover;
 mod fails_closed;
 mod hold;
 mod outage;
