@@ -97,7 +97,7 @@ comment on function session_reaper.unfinished(bigint[]) is
 -- hands meanwhile (P2). A link that somebody else holds is passed over with its session, because the cascade would
 -- wait for it while we hold other rows (P6). "remember" notes the keys of a store whose in-flight requests may write them
 -- back (P1).
-create or replace function session_reaper.end_free(keys :session_key_base_type[], owners bigint[], remember boolean)
+create or replace function session_reaper.end_together(keys :session_key_base_type[], owners bigint[], remember boolean)
 returns bigint
 language plpgsql
 set search_path = ''
@@ -172,8 +172,36 @@ begin
 end
 $$;
 
-comment on function session_reaper.end_free(:session_key_base_type[], bigint[], boolean) is
+comment on function session_reaper.end_together(:session_key_base_type[], bigint[], boolean) is
     'Deletes those of these sessions that nobody holds, and counts them on the revocations in "owners"; returns how many.';
+
+-- One session that cannot be deleted, because a trigger of the site's objects for instance, must hold up neither
+-- the others nor the change (P8). It stays, keeps its revocation from settling, and is tried again. What is
+-- caught here is not written to the server's log, where its text could quote a key (P7).
+create or replace function session_reaper.end_free(
+    keys :session_key_base_type[], owners bigint[], remember boolean)
+returns bigint
+language plpgsql
+set search_path = ''
+as $$
+declare
+    ended bigint := 0;
+begin
+    return session_reaper.end_together(keys, owners, remember);
+exception when others then
+    for i in 1 .. pg_catalog.cardinality(keys) loop
+        begin
+            ended := ended + session_reaper.end_together(array[keys[i]], array[owners[i]], remember);
+        exception when others then
+            update session_reaper.revocation r set last_error = sqlstate where r.id = owners[i];
+        end;
+    end loop;
+    return ended;
+end
+$$;
+
+comment on function session_reaper.end_free(:session_key_base_type[], bigint[], boolean) is
+    'Like end_together(), and where that fails, one by one: what cannot be deleted stays, with its SQLSTATE on the revocation.';
 
 -- Never waits for a row lock: it may hold others (P6).
 create or replace function session_reaper.sweep(revocations bigint[], most integer, remember boolean)

@@ -11,7 +11,7 @@ use tokio::{
 use crate::{
     backoff::Backoff,
     bell::Bell,
-    connection::{Pool, Target},
+    connection::{self, Pool, Target},
     listener::Listener,
     purger::Purger,
     requester::{self, Requester},
@@ -171,10 +171,14 @@ impl Daemon {
     async fn look_at_site(&self) -> Result<Site, schema::Error> {
         let (client, connection) = self.target.connect().await?;
         let driver = tokio::spawn(connection);
-        let site = schema::check(&client, &self.settings.site).await;
-        drop(client);
-        let _ = driver.await;
-        site
+        let site = timeout(
+            self.target.longest_transaction(),
+            schema::check(&client, &self.settings.site),
+        )
+        .await;
+        // Not a goodbye, which may never be answered either.
+        driver.abort();
+        site.unwrap_or_else(|_| Err(connection::Error::unanswered().into()))
     }
 
     /// Settings of the database and the site stay as they were: they are wired into what is running.

@@ -1,27 +1,32 @@
 //! The only file that knows the table of horizons: which transactions were running when revocations had become
 //! visible, and whether they have ended.
 
-use tokio_postgres::Client;
+use tokio_postgres::Transaction;
 
-use crate::connection::Error;
+use crate::connection::{Error, Pool};
 
 /// Notes who is running for the revocations that have no horizon yet, and moves every horizon on as far as
-/// it goes now. Each step is a statement of its own, because each has to see what came before it.
+/// it goes now. Each step is a statement of its own, because each has to see what came before it; READ COMMITTED
+/// gives each a fresh look. One transaction, because a pooler in transaction mode would scatter them.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses a statement.
-pub async fn advance(client: &Client, cap_s: u64) -> Result<(), Error> {
-    capture(client).await?;
-    note_ended(client).await?;
-    note_prepared(client).await?;
-    note_passed(client).await?;
-    stop_waiting(client, cap_s).await
+pub async fn advance(pool: &Pool, cap_s: u64) -> Result<(), Error> {
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    capture(&transaction).await?;
+    note_ended(&transaction).await?;
+    note_prepared(&transaction).await?;
+    note_passed(&transaction).await?;
+    stop_waiting(&transaction, cap_s).await?;
+    transaction.commit().await?;
+    Ok(())
 }
 
 /// One horizon for all revocations that have none. The revocations are visible to this statement's snapshot,
 /// and pg_locks is read after that was taken: nobody who ran at the change can be missed. Autovacuum workers,
 /// which have no user, write no sessions and may run for hours.
-async fn capture(client: &Client) -> Result<(), Error> {
+async fn capture(client: &Transaction<'_>) -> Result<(), Error> {
     client
         .execute(
             "-- settler::capture
@@ -57,7 +62,7 @@ async fn capture(client: &Client) -> Result<(), Error> {
 
 /// Horizons that a replica is looking at are passed over here and below: two daemons that updated the same rows
 /// in different orders would wait for each other.
-async fn note_ended(client: &Client) -> Result<(), Error> {
+async fn note_ended(client: &Transaction<'_>) -> Result<(), Error> {
     client
         .execute(
             "-- settler::note_ended
@@ -77,7 +82,7 @@ async fn note_ended(client: &Client) -> Result<(), Error> {
 }
 
 /// In a later statement than the one that saw them end; see the module.
-async fn note_prepared(client: &Client) -> Result<(), Error> {
+async fn note_prepared(client: &Transaction<'_>) -> Result<(), Error> {
     client
         .execute(
             "-- settler::note_prepared
@@ -95,7 +100,7 @@ async fn note_prepared(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-async fn note_passed(client: &Client) -> Result<(), Error> {
+async fn note_passed(client: &Transaction<'_>) -> Result<(), Error> {
     client
         .execute(
             "-- settler::note_passed
@@ -115,15 +120,19 @@ async fn note_passed(client: &Client) -> Result<(), Error> {
 }
 
 /// A transaction that is left open for ever must not keep revocations open for ever; but it must not hide.
-async fn stop_waiting(client: &Client, cap_s: u64) -> Result<(), Error> {
+async fn stop_waiting(client: &Transaction<'_>, cap_s: u64) -> Result<(), Error> {
     let rows = client
         .query(
             "-- settler::stop_waiting
             with capped as (
                 update session_reaper.horizon h
                 set passed_at = clock_timestamp()
-                where h.passed_at is null
-                  and h.captured_at < clock_timestamp() - $1::double precision * interval '1 second'
+                where h.id = any (array(
+                    select f.id
+                    from session_reaper.horizon f
+                    where f.passed_at is null
+                      and f.captured_at < clock_timestamp() - $1::double precision * interval '1 second'
+                    for update skip locked))
                 returning h.id, h.virtual_transactions, h.prepared_transactions
             )
             update session_reaper.revocation r

@@ -59,7 +59,7 @@ impl Listener {
                 retry_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX),
                 "not listening; until the connection is back, changes are found by polling"
             );
-            connection::drop_demoted(&self.pool, &error);
+            connection::drop_useless(&self.pool, &error);
             stop.run_until_stopped(tokio::time::sleep(rest)).await;
         }
     }
@@ -70,7 +70,7 @@ impl Listener {
         // From here on everything is heard; what was notified before is in the table.
         self.revoker.ring();
         self.beat(&mut connection).await?;
-        connection.declare_serving().await?;
+        connection.declare_serving(self.heartbeat_every()).await?;
         backoff.reset();
         tracing::info!("listening");
         loop {
@@ -94,8 +94,10 @@ impl Listener {
         let deadline = begun + self.heartbeat_every();
         let token = format!("{:016x}", fastrand::u64(..));
         timeout(self.heartbeat_every(), async {
-            self.send(&token).await?;
-            connection.check().await
+            // Before the token is sent: a pooler in transaction mode could deliver it into this round trip, and
+            // once it has ended, it cannot.
+            connection.check().await?;
+            self.send(&token).await
         })
         .await
         .map_err(|_| Error::HeartbeatLost)??;
@@ -106,16 +108,20 @@ impl Listener {
         Ok(())
     }
 
+    /// A server that may be notified but not written to was demoted, or is about to be: who only hears there does
+    /// not serve.
     async fn send(&self, token: &str) -> Result<(), Error> {
-        self.pool
-            .get()
-            .await?
+        let client = self.pool.get().await?;
+        let sent = client
             .execute(
                 "-- listener::send
-                select pg_notify($1, $2)",
+                select pg_notify($1, $2) where not current_setting('transaction_read_only')::boolean",
                 &[&HEARTBEAT_CHANNEL, &token],
             )
             .await?;
+        if sent == 0 {
+            return Err(Error::read_only());
+        }
         Ok(())
     }
 

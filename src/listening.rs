@@ -5,7 +5,7 @@ use std::{future::poll_fn, time::Duration};
 use tokio::{
     sync::mpsc,
     task::JoinHandle,
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_postgres::{AsyncMessage, Client, Connection, Notification};
 
@@ -51,24 +51,28 @@ impl Listening {
             driver,
         };
         let idle_ms = heartbeat_every.as_millis() * 3;
-        listening
-            .client
-            .batch_execute(&format!(
-                "-- listening::open
-                set idle_session_timeout = {idle_ms}; listen {CHANNEL}; listen {HEARTBEAT_CHANNEL}"
-            ))
-            .await?;
+        let listen = format!(
+            "-- listening::open
+            set idle_session_timeout = {idle_ms}; listen {CHANNEL}; listen {HEARTBEAT_CHANNEL}"
+        );
+        listening.send(&listen, heartbeat_every).await?;
         Ok(listening)
     }
 
     /// Takes the lock by which changing transactions know that a daemon serves them (P4).
-    pub async fn declare_serving(&self) -> Result<(), Error> {
-        self.client
-            .batch_execute(&format!(
-                "-- listening::declare_serving
-                select pg_advisory_lock_shared({LOCK_CLASS}, {SERVING_LOCK})"
-            ))
-            .await?;
+    pub async fn declare_serving(&self, patience: Duration) -> Result<(), Error> {
+        let lock = format!(
+            "-- listening::declare_serving
+            select pg_advisory_lock_shared({LOCK_CLASS}, {SERVING_LOCK})"
+        );
+        self.send(&lock, patience).await
+    }
+
+    /// A connection can turn half-open between any two statements.
+    async fn send(&self, statements: &str, patience: Duration) -> Result<(), Error> {
+        timeout(patience, self.client.batch_execute(statements))
+            .await
+            .map_err(|_| Error::HeartbeatLost)??;
         Ok(())
     }
 

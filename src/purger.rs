@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Transaction;
 
 use crate::{
-    connection::{Error, Pool},
+    connection::{Error, Pool, answered},
     schema::{LOCK_CLASS, PURGING_LOCK, Site, quote_identifier},
     settings,
     shutdown::Stop,
@@ -76,10 +76,8 @@ impl Purger {
         let mut low_water: Option<String> = None;
         while !stop.is_stopped() {
             let batch_begun = Instant::now();
-            match self
-                .delete_batch(settings.batch_rows, low_water.as_deref())
-                .await?
-            {
+            let batch = self.delete_batch(settings.batch_rows, low_water.as_deref());
+            match answered(&self.pool, batch).await? {
                 Batch::Taken => {
                     report.taken = true;
                     break;
@@ -98,7 +96,7 @@ impl Purger {
             let rest = batch_begun.elapsed().mul_f64(settings.pause_ratio);
             stop.run_until_stopped(tokio::time::sleep(rest)).await;
         }
-        report.revocations = self.prune(settings.retention_d).await?;
+        report.revocations = answered(&self.pool, self.prune(settings.retention_d)).await?;
         report.duration = begun.elapsed();
         Ok(report)
     }

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     bell::Bell,
-    connection::{Error, Pool},
+    connection::{Error, Pool, answered},
     shutdown::Stop,
 };
 
@@ -32,7 +32,8 @@ impl Requester {
     /// Works until it is time to stop.
     pub async fn run(self, mut requests: mpsc::Receiver<String>, stop: Stop) {
         while let Some(Some(payload)) = stop.run_until_stopped(requests.recv()).await {
-            match self.revoke_user(&payload, "notify").await {
+            let request = self.revoke_user(&payload, "notify");
+            match answered(&self.pool, request).await {
                 Ok(Some(revocation)) => tracing::info!(revocation, "requested by NOTIFY"),
                 Ok(None) => tracing::warn!(
                     payload.bytes = payload.len(),

@@ -11,7 +11,7 @@ use tokio_postgres::{Transaction, error::SqlState};
 
 use crate::{
     bell::Bell,
-    connection::{Error, Pool},
+    connection::{Error, Pool, answered},
     settings::Revoke,
     worker::{InForce, Worker},
 };
@@ -124,7 +124,7 @@ impl Revoker {
     /// Claims, sweeps and marks. With an error comes what had been claimed.
     async fn revoke(&self, settings: &Revoke, most: u32) -> Result<Report, (Vec<i64>, Error)> {
         let mut ids = Vec::new();
-        let report = async {
+        let report = answered(&self.pool, async {
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await?;
             ids = claim(&transaction, most).await?;
@@ -135,52 +135,60 @@ impl Revoker {
             };
             mark(&transaction, &ids).await?;
             transaction.commit().await?;
-            Ok::<_, Error>(Report {
+            Ok(Report {
                 revocations: ids.len(),
                 sessions,
                 ..Report::default()
             })
-        }
+        })
         .await;
         report.map_err(|error| (ids, error))
     }
 
     async fn postpone(&self, ids: &[i64], error: &Error) -> Result<(), Error> {
         tracing::error!(revocation = ?ids, %error, "could not revoke; this one waits, the others go on");
-        self.pool
-            .get()
-            .await?
-            .execute(
-                "-- revoker::postpone
-                update session_reaper.revocation r
-                set attempts = r.attempts + 1,
-                    next_attempt_at = clock_timestamp() + least(interval '1 second' * 2 ^ least(r.attempts, 9), interval '5 minutes'),
-                    last_error = $2
-                where r.id = any ($1)",
-                &[&ids, &error.sqlstate().map(SqlState::code)],
-            )
-            .await?;
-        Ok(())
+        let state = error.sqlstate().map(SqlState::code);
+        answered(&self.pool, async {
+            let client = self.pool.get().await?;
+            client
+                .execute(
+                    "-- revoker::postpone
+                    update session_reaper.revocation r
+                    set attempts = r.attempts + 1,
+                        next_attempt_at = clock_timestamp()
+                            + least(interval '1 second' * 2 ^ least(r.attempts, 9), interval '5 minutes'),
+                        last_error = $2
+                    where r.id = any ($1)",
+                    &[&ids, &state],
+                )
+                .await?;
+            Ok(())
+        })
+        .await
     }
 
     /// The breach switch, a page of links at a time. Its row is locked while a page is read, so that replicas
     /// do not walk side by side.
     async fn revoke_page(&self, settings: &Revoke) -> Result<Option<Page>, Error> {
-        let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await?;
-        let Some(id) = claim_everyone(&transaction).await? else {
-            return Ok(None);
-        };
-        let page = sweep_everyone(&transaction, id, settings).await?;
-        if !page.more {
-            mark(&transaction, &[id]).await?;
-        }
-        transaction.commit().await?;
-        if !page.more {
+        let page = answered(&self.pool, async {
+            let mut client = self.pool.get().await?;
+            let transaction = client.transaction().await?;
+            let Some(id) = claim_everyone(&transaction).await? else {
+                return Ok(None);
+            };
+            let page = sweep_everyone(&transaction, id, settings).await?;
+            if !page.more {
+                mark(&transaction, &[id]).await?;
+            }
+            transaction.commit().await?;
+            Ok(Some(page))
+        })
+        .await?;
+        if page.as_ref().is_some_and(|page| !page.more) {
             self.settler.ring();
-            tracing::info!(revocation = id, "revoked everybody");
+            tracing::info!("revoked everybody");
         }
-        Ok(Some(page))
+        Ok(page)
     }
 }
 
@@ -223,7 +231,7 @@ async fn mark(transaction: &Transaction<'_>, ids: &[i64]) -> Result<(), Error> {
         .execute(
             "-- revoker::mark
             update session_reaper.revocation r
-            set state = 'revoked', revoked_at = clock_timestamp(), attempts = 0, last_error = null
+            set state = 'revoked', revoked_at = clock_timestamp(), attempts = 0
             where r.id = any ($1)",
             &[&ids],
         )

@@ -11,7 +11,7 @@ use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
 use crate::{
     bell::Bell,
-    connection::{Error, Pool},
+    connection::{Error, Pool, answered},
     purger::Purger,
     shutdown::Stop,
     worker::{InForce, Worker},
@@ -86,14 +86,14 @@ impl Worker for ScheduledPurger {
         let Some(tick) = last_tick(&settings.purge.schedule, Utc::now()) else {
             return Ok(rest);
         };
-        if !self.purger.claim(tick.timestamp()).await? {
+        if !answered(&self.pool, self.purger.claim(tick.timestamp())).await? {
             return Ok(rest);
         }
         let report = self
             .purger
             .purge(&settings.purge, &self.stop, |_| {})
             .await?;
-        self.purger.remember(&report).await?;
+        answered(&self.pool, self.purger.remember(&report)).await?;
         if report.sessions > 0 || report.revocations > 0 {
             tracing::info!(
                 sessions = report.sessions,

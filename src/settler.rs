@@ -14,11 +14,9 @@
 
 use std::time::Duration;
 
-use tokio_postgres::Client;
-
 use crate::{
     backoff::Backoff,
-    connection::{Error, Pool},
+    connection::{Error, Pool, answered},
     horizon,
     revoker::sweep,
     settings::Revoke,
@@ -94,31 +92,30 @@ impl Settler {
     /// When the database cannot be reached or refuses a statement.
     pub async fn settle_once(&mut self) -> Result<Report, Error> {
         let settings = self.settings.now();
-        let mut client = self.pool.get().await?;
-        if open(&client).await? == 0 {
+        let pool = self.pool.clone();
+        if answered(&pool, open(&pool)).await? == 0 {
             return Ok(Report::default());
         }
-        horizon::advance(&client, settings.revoke.settle_cap_s).await?;
+        let advance = horizon::advance(&pool, settings.revoke.settle_cap_s);
+        answered(&pool, advance).await?;
         let mut report = Report {
-            late_sessions: self.sweep_waiting(&mut client, &settings.revoke).await?,
+            late_sessions: answered(&pool, self.sweep_waiting(&settings.revoke)).await?,
             ..Report::default()
         };
-        let finished = finish(&mut client, &settings.revoke).await?;
+        let finished = answered(&pool, finish(&pool, &settings.revoke)).await?;
         for id in &finished.contested {
-            report.late_sessions += wait_for_one(&mut client, *id, &settings.revoke).await?;
+            let wait = wait_for_one(&pool, *id, &settings.revoke);
+            report.late_sessions += answered(&pool, wait).await?;
         }
         report.late_sessions += finished.sessions;
         report.settled = finished.settled;
-        report.open = open(&client).await?;
+        report.open = answered(&pool, open(&pool)).await?;
         Ok(report)
     }
 
     /// Most late sessions end here, long before the slowest transaction has: a dump may run for hours.
-    async fn sweep_waiting(
-        &mut self,
-        client: &mut deadpool_postgres::Object,
-        settings: &Revoke,
-    ) -> Result<i64, Error> {
+    async fn sweep_waiting(&mut self, settings: &Revoke) -> Result<i64, Error> {
+        let mut client = self.pool.get().await?;
         let transaction = client.transaction().await?;
         let rows = transaction
             .query(
@@ -145,8 +142,10 @@ impl Settler {
     }
 }
 
-async fn open(client: &Client) -> Result<i64, Error> {
-    let row = client
+async fn open(pool: &Pool) -> Result<i64, Error> {
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    let row = transaction
         .query_one(
             "-- settler::open
             select count(*) from session_reaper.revocation r where r.state = 'revoked'",
@@ -163,10 +162,8 @@ struct Finished {
 }
 
 /// The last sweep, and the mark only where a later look finds that it left nothing behind.
-async fn finish(
-    client: &mut deadpool_postgres::Object,
-    settings: &Revoke,
-) -> Result<Finished, Error> {
+async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
+    let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
     let rows = transaction
         .query(
@@ -223,29 +220,46 @@ async fn mark_settled(
                     settled_at = case when r.id = any (l.ids) then null else clock_timestamp() end,
                     attempts = r.attempts + 1,
                     next_attempt_at = clock_timestamp()
-                        + least(interval '5 ms' * 2 ^ least(r.attempts, 9), interval '1 second')
+                        + least(interval '5 ms' * 2 ^ least(r.attempts, 9), interval '1 second'),
+                    last_error = case when r.id = any (l.ids) then r.last_error end
                 from left_over l
                 where r.id = any ($1)
-                returning r.id, r.state
+                returning r.id, r.state, r.attempts, r.last_error
             ), forgotten as (
                 delete from session_reaper.revoked_key k
                 using marked m
                 where m.state = 'settled' and k.revocation_id = m.id
             )
-            select m.id from marked m where m.state = 'settled'",
+            select m.id, m.state = 'settled', m.attempts, m.last_error from marked m",
             &[&ids],
         )
         .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    for row in &rows {
+        complain(row.get(0), row.get(2), row.get(3));
+    }
+    let settled = rows.iter().filter(|row| row.get(1));
+    Ok(settled.map(|row| row.get(0)).collect())
+}
+
+/// A session that the database refuses to delete is tried again for ever, and said less and less often.
+fn complain(revocation: i64, attempts: i32, sqlstate: Option<&str>) {
+    if let Some(sqlstate) = sqlstate
+        && attempts.count_ones() == 1
+    {
+        tracing::error!(
+            revocation,
+            sqlstate,
+            attempts,
+            "a session cannot be deleted, perhaps because of a trigger of the site's; this revocation stays open, the others go on"
+        );
+    }
 }
 
 /// Waits for one locked row, in a transaction that holds no other. That it may have to wait again is no error.
-async fn wait_for_one(
-    client: &mut deadpool_postgres::Object,
-    id: i64,
-    settings: &Revoke,
-) -> Result<i64, Error> {
-    let result = client
+async fn wait_for_one(pool: &Pool, id: i64, settings: &Revoke) -> Result<i64, Error> {
+    let mut client = pool.get().await?;
+    let transaction = client.transaction().await?;
+    let result = transaction
         .query_one(
             "-- settler::wait_for_one
             select session_reaper.sweep_one($1, $2)",
@@ -254,7 +268,10 @@ async fn wait_for_one(
         .await
         .map_err(Error::from);
     match result {
-        Ok(row) => Ok(row.get(0)),
+        Ok(row) => {
+            transaction.commit().await?;
+            Ok(row.get(0))
+        }
         Err(error) if error.is_lock_timeout() => Ok(0),
         Err(error) => Err(error),
     }

@@ -61,7 +61,7 @@ pub async fn run<W: Worker>(mut worker: W, bell: Bell, stop: Stop) {
             Err(error) => {
                 let rest = backoff.next();
                 complain(W::TASK, &error, rest);
-                connection::drop_demoted(worker.pool(), &error);
+                connection::drop_useless(worker.pool(), &error);
                 // Nobody listens to the bell here: whoever rings now would only cause the same complaint.
                 stop.run_until_stopped(tokio::time::sleep(rest)).await;
             }

@@ -21,7 +21,9 @@ pub(super) fn on(kind: &Kind) -> Option<&'static str> {
 }
 
 fn on_state(state: &SqlState) -> Option<&'static str> {
-    const ADVICE: [(SqlState, &str); 9] = [
+    const POOLER: &str =
+        "a pooler in transaction mode stands in between, so connect to PostgreSQL itself";
+    const ADVICE: [(SqlState, &str); 11] = [
         (
             SqlState::INVALID_PASSWORD,
             "check the user and the password",
@@ -58,6 +60,8 @@ fn on_state(state: &SqlState) -> Option<&'static str> {
             SqlState::LOCK_NOT_AVAILABLE,
             "somebody else holds the lock, so try again",
         ),
+        (SqlState::INVALID_SQL_STATEMENT_NAME, POOLER),
+        (SqlState::DUPLICATE_PSTATEMENT, POOLER),
     ];
     ADVICE
         .iter()

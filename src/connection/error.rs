@@ -66,6 +66,16 @@ impl Error {
         self.failure().is_some_and(Failure::is_not_there_yet)
     }
 
+    /// A statement was sent, and nothing came back.
+    pub fn unanswered() -> Self {
+        Self::Query(Failure::timeout())
+    }
+
+    /// The server answers, but takes no writes.
+    pub fn read_only() -> Self {
+        Self::Query(Failure::read_only())
+    }
+
     /// The server's code, if it was the server that refused.
     pub fn sqlstate(&self) -> Option<&SqlState> {
         self.failure().and_then(Failure::sqlstate)

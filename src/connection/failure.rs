@@ -47,6 +47,14 @@ impl Failure {
         }
     }
 
+    pub(super) fn read_only() -> Self {
+        let message = "the server takes no writes any more";
+        Self {
+            kind: Kind::ReadOnly,
+            message: message.to_owned(),
+        }
+    }
+
     pub(super) fn busy() -> Self {
         let message = "all connections of the pool stayed in use";
         Self {
@@ -80,7 +88,15 @@ impl Failure {
     pub(super) fn is_not_there_yet(&self) -> bool {
         match &self.kind {
             Kind::Server(state) => {
-                [SqlState::CANNOT_CONNECT_NOW, SqlState::TOO_MANY_CONNECTIONS].contains(state)
+                let restarting = [
+                    SqlState::ADMIN_SHUTDOWN,
+                    SqlState::CRASH_SHUTDOWN,
+                    SqlState::CANNOT_CONNECT_NOW,
+                    SqlState::TOO_MANY_CONNECTIONS,
+                    SqlState::INVALID_SQL_STATEMENT_NAME,
+                    SqlState::DUPLICATE_PSTATEMENT,
+                ];
+                restarting.contains(state)
             }
             // A container's proxy accepts before its server does, and then closes: that looks like a loss.
             Kind::Refused | Kind::UnknownHost | Kind::Timeout | Kind::Lost | Kind::ReadOnly => true,
@@ -190,6 +206,9 @@ fn is_transient(state: &SqlState) -> bool {
         SqlState::LOCK_NOT_AVAILABLE,
         // After a failover, another connection leads to the new primary.
         SqlState::READ_ONLY_SQL_TRANSACTION,
+        // A pooler in transaction mode has sent two messages of one statement to two servers.
+        SqlState::INVALID_SQL_STATEMENT_NAME,
+        SqlState::DUPLICATE_PSTATEMENT,
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
     ];

@@ -23,7 +23,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 pub use deadpool_postgres::Pool;
 pub use error::Error;
 pub use failure::Failure;
-pub use pool::{discard, discard_idle, drop_demoted};
+pub use pool::{answered, discard, discard_idle, drop_useless};
 pub use target::Target;
 
 /// The half of a connection that has to be polled, and that notifications come out of.

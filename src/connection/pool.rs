@@ -2,9 +2,10 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config};
 
 use super::{Connection, Error, Failure, Target};
@@ -29,8 +30,8 @@ impl Target {
             // By default, each of them would be waited for without end.
             .create_timeout(Some(self.patience))
             .recycle_timeout(Some(self.patience))
-            // Whoever holds a connection gives it back after a statement or two.
-            .wait_timeout(Some(self.statement_timeout.saturating_add(self.patience)))
+            // Whoever holds a connection gives it back after a transaction; see `answered`.
+            .wait_timeout(Some(self.longest_transaction()))
             .build()
             .map_err(|error| {
                 Error::Settings(format!("the pool of connections cannot be set up: {error}"))
@@ -50,10 +51,32 @@ pub fn discard_idle(pool: &Pool) {
     pool.retain(|_, _| false);
 }
 
-/// What a worker does about an error before it tries again: after a demotion, look for the primary anew.
-pub fn drop_demoted(pool: &Pool, error: &Error) {
-    if error.is_read_only() {
+/// What is done about an error before another try: connections that lead to a server that was demoted, or
+/// nowhere any more, look no different from good ones until they are used.
+pub fn drop_useless(pool: &Pool, error: &Error) {
+    if error.is_read_only() || matches!(error, Error::HeartbeatLost) {
         discard_idle(pool);
+    }
+}
+
+/// Does a transaction's work, but gives up on a server that has not answered for longer than its own
+/// `statement_timeout` would let it: over a half-open connection nothing arrives, not even an error, and whoever
+/// waited for it would never work again. The work is cancelled and its connection closed.
+///
+/// # Errors
+/// Those of the work, and that there was no answer.
+pub async fn answered<T>(
+    pool: &Pool,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let longest = pool.timeouts().wait.unwrap_or(Duration::MAX);
+    match timeout(longest, work).await {
+        Ok(result) => result,
+        Err(_) => {
+            // The work gave its connection back when it was cancelled.
+            discard_idle(pool);
+            Err(Error::unanswered())
+        }
     }
 }
 

@@ -73,6 +73,12 @@ impl Target {
         hosts
     }
 
+    /// The longest that a transaction may take: one of its statements may run as long as the server lets it, the
+    /// others take no time.
+    pub fn longest_transaction(&self) -> Duration {
+        self.statement_timeout.saturating_add(self.patience)
+    }
+
     /// The time that one host may take before the next one is tried.
     pub(super) fn share(&self) -> Duration {
         share(self.patience, self.hosts.len())

@@ -66,6 +66,21 @@ impl Server {
         })
     }
 
+    /// A standby that streams from this server, which has to run: a copy of its data and settings that takes no
+    /// writes until it is promoted (`select pg_promote()`).
+    pub fn standby(&self) -> Result<Self, Error> {
+        let dir = cluster::private_directory()?;
+        let watchdog = Watchdog::over(&dir)?;
+        let port = free_port(&dir)?;
+        let cluster = Cluster::copy(&self.cluster, &self.url("postgres"), dir, port)?;
+        Ok(Self {
+            postmaster: Some(Postmaster::start(&cluster)?),
+            cluster,
+            port,
+            _watchdog: watchdog,
+        })
+    }
+
     /// Starts it after [`Server::stop`], on the same data, socket and port.
     pub fn start_again(&mut self) -> Result<(), Error> {
         if self.postmaster.is_none() {

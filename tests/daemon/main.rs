@@ -7,10 +7,21 @@
 
 mod age;
 mod bad_input;
+mod binary;
+mod crash;
+mod failover;
 mod fails_closed;
+mod hold;
+mod outage;
 mod password_change;
+mod poison;
+mod pooler;
 mod process;
+mod proxy;
 mod purge;
+mod quiet;
+mod replicas;
+mod secrecy;
 mod settling;
 mod stage;
 mod tls;

@@ -54,6 +54,7 @@ pub fn start_server(conf: &[&str]) -> Server {
 
 /// A database with Django's tables, and session-reaper in it.
 pub struct Database {
+    name: String,
     url: String,
     /// For what the site does.
     pub client: Client,
@@ -94,12 +95,17 @@ impl Database {
         let url = server.url(&name);
         let client = connect(&url).await;
         site::create_tables(&client).await.unwrap();
-        Self { url, client }
+        Self { name, url, client }
     }
 
     /// Another connection to it.
     pub async fn connect(&self) -> Client {
         connect(&self.url).await
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Where it is, for the daemon and the command line.
@@ -170,15 +176,35 @@ impl Database {
 
     /// Starts the daemon with other settings and waits until it serves.
     pub async fn daemon_with(&self, settings: Settings) -> Running {
-        let daemons = "select count(*) from pg_locks where locktype = 'advisory' and objid = 1 and objsubid = 2
-            and database = (select oid from pg_database where datname = current_database())";
-        let before = self.number(daemons).await;
-        let running = Running::start(settings, self.target());
+        self.daemon_at(settings, self.target()).await
+    }
+
+    /// Starts the daemon with another way to this database and waits until it serves.
+    pub async fn daemon_at(&self, settings: Settings, target: Target) -> Running {
+        let before = self.daemons().await;
+        let running = Running::start(settings, target);
         wait_until("the daemon serves", || async {
-            self.number(daemons).await > before
+            self.daemons().await > before
         })
         .await;
         running
+    }
+
+    /// How many daemons serve.
+    pub async fn daemons(&self) -> i64 {
+        self.number(
+            "select count(*) from pg_locks where locktype = 'advisory' and objid = 1 and objsubid = 2
+             and database = (select oid from pg_database where datname = current_database())",
+        )
+        .await
+    }
+
+    /// Waits until as many daemons serve.
+    #[track_caller]
+    pub fn served_by(&self, daemons: i64) -> impl Future<Output = ()> {
+        wait_until("as many daemons serve", move || async move {
+            self.daemons().await == daemons
+        })
     }
 }
 
@@ -218,10 +244,21 @@ pub async fn connect(url: &str) -> Client {
 
 /// Where the daemon finds a database.
 pub fn target(url: &str) -> Target {
+    resolve(url, DatabaseSettings::default())
+}
+
+/// The same for a daemon that gives a dead connection up as early as settings allow.
+pub fn impatient_target(url: &str) -> Target {
     let settings = DatabaseSettings {
-        url: Some(url.to_owned()),
+        connect_timeout_s: 1,
+        statement_timeout_s: 1,
         ..DatabaseSettings::default()
     };
+    resolve(url, settings)
+}
+
+fn resolve(url: &str, mut settings: DatabaseSettings) -> Target {
+    settings.url = Some(url.to_owned());
     Target::resolve(&settings, &Environment::default()).unwrap()
 }
 

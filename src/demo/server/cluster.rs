@@ -43,6 +43,27 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Copies a cluster whose server runs at this URL, as a standby of it.
+    pub fn copy(primary: &Self, url: &str, dir: PathBuf, port: u16) -> Result<Self, Error> {
+        let cluster = Self {
+            account: Account::that_may_own(&dir)?,
+            bin_dir: primary.bin_dir.clone(),
+            dir,
+        };
+        // The primary's directory is open to the server's user alone, and so is its socket.
+        let mut copy = cluster.program("pg_basebackup");
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"])
+            .args(["--dbname", url, "--pgdata"])
+            .arg(cluster.data_dir());
+        run(&mut copy)?;
+        let place = format!(
+            "port = {port}\nunix_socket_directories = '{}'\n",
+            cluster.dir.display()
+        );
+        cluster.append_to_conf(&place)?;
+        Ok(cluster)
+    }
+
     pub fn data_dir(&self) -> PathBuf {
         self.dir.join("data")
     }
@@ -74,15 +95,19 @@ impl Cluster {
     }
 
     fn configure(&self, port: u16, options: &Options) -> Result<(), Error> {
-        let path = self.data_dir().join("postgresql.conf");
         let listen_addresses = if options.tcp { "127.0.0.1" } else { "" };
-        let conf = format!(
-            "{}\nlisten_addresses = '{listen_addresses}'\nport = {port}\nunix_socket_directories = '{}'\n{}\n",
-            fs::read_to_string(&path).map_err(Error::io("read", &path))?,
+        self.append_to_conf(&format!(
+            "listen_addresses = '{listen_addresses}'\nport = {port}\nunix_socket_directories = '{}'\n{}\n",
             self.dir.display(),
             options.conf.join("\n"),
-        );
-        fs::write(&path, conf).map_err(Error::io("write", &path))
+        ))
+    }
+
+    // Of a setting that is given twice, the last one counts.
+    fn append_to_conf(&self, lines: &str) -> Result<(), Error> {
+        let path = self.data_dir().join("postgresql.conf");
+        let conf = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
+        fs::write(&path, format!("{conf}\n{lines}")).map_err(Error::io("write", &path))
     }
 }
 

@@ -146,7 +146,7 @@ async fn fail_on(database: &Database, daemon: &Daemon, users: &[i32]) {
     for user in users {
         database.change_password(*user).await;
     }
-    daemon.says("could not revoke").await;
+    daemon.says("a session cannot be deleted").await;
     database
         .batch_execute("drop trigger refuse on django_session")
         .await

@@ -1,0 +1,128 @@
+//! pgbouncer in transaction mode in front of the server: LISTEN succeeds there and hears nothing.
+//! The daemon says what is wrong, and polling does the work.
+
+use std::{
+    net::TcpListener,
+    os::unix::fs::{MetadataExt, chown},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+};
+
+use session_reaper::demo::server::Server;
+
+use crate::{
+    binary::{Binary, EAGER},
+    stage::{Database, start_server, wait_until},
+};
+
+/// A pooler in transaction mode. Dropping it ends it.
+struct Pooler {
+    child: Child,
+    dir: PathBuf,
+    port: u16,
+}
+
+impl Pooler {
+    /// Starts one as the server's own user, since it does not run as root; none if it is not installed.
+    fn before(server: &Server) -> Option<Self> {
+        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"]
+            .map(Path::new)
+            .into_iter()
+            .find(|program| program.is_file())?;
+        let owner = server.data_dir().metadata().unwrap();
+        let dir =
+            std::env::temp_dir().join(format!("session-reaper-pooler-{:08x}", fastrand::u32(..)));
+        std::fs::create_dir(&dir).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap()
+            .port();
+        let conf = dir.join("pgbouncer.ini");
+        std::fs::write(&conf, configuration(server, &dir, port)).unwrap();
+        let users = dir.join("users");
+        std::fs::write(&users, "\"postgres\" \"\"\n").unwrap();
+        for path in [&dir, &conf, &users] {
+            chown(path, Some(owner.uid()), Some(owner.gid())).unwrap();
+        }
+        let mut command = Command::new(program);
+        command.arg(&conf).current_dir(&dir).stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+            command.uid(owner.uid()).gid(owner.gid());
+        }
+        let child = command.spawn().unwrap();
+        Some(Self { child, dir, port })
+    }
+
+    fn url(&self, database: &str) -> String {
+        format!("postgresql://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    async fn is_up(&self) {
+        wait_until("the pooler accepts connections", || async {
+            tokio::net::TcpStream::connect(("127.0.0.1", self.port))
+                .await
+                .is_ok()
+        })
+        .await;
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        let _ = std::fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn configuration(server: &Server, dir: &Path, port: u16) -> String {
+    format!(
+        "[databases]\n* = host={} port={}\n[pgbouncer]\npool_mode = transaction\nlisten_addr = 127.0.0.1\n\
+         listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
+         default_pool_size = 5\nlogfile = {}\n",
+        server.socket_dir().display(),
+        server.port(),
+        dir.join("users").display(),
+        dir.join("log").display(),
+    )
+}
+
+#[tokio::test]
+async fn behind_a_pooler_in_transaction_mode_the_daemon_says_so_serves_nobody_and_revokes_all_the_same()
+ {
+    let server = start_server(&[]);
+    let Some(pooler) = Pooler::before(&server) else {
+        println!("skipped: pgbouncer is not installed (Debian's package is called pgbouncer)");
+        return;
+    };
+    pooler.is_up().await;
+    let database = Database::create_on(&server).await;
+    let users = database.users(20).await;
+    let daemon = Binary::run(&pooler.url(database.name()), &EAGER);
+    wait_until("it says what is wrong", || async {
+        daemon.log().lines().any(|line| {
+            line.contains("a pooler in transaction mode") && line.contains("not listening")
+        })
+    })
+    .await;
+
+    let mut sessions = Vec::new();
+    let mut app = database.connect().await;
+    for user in users {
+        sessions.extend(database.log_in(user, 2).await);
+        // What the changing transaction cannot end is the daemon's.
+        let request = app.transaction().await.unwrap();
+        request
+            .execute("select from django_session for update", &[])
+            .await
+            .unwrap();
+        database.change_password(user).await;
+        request.commit().await.unwrap();
+    }
+    database.settled().await;
+    assert_eq!(database.count(&sessions).await, 0);
+    assert_eq!(database.daemons().await, 0);
+}
