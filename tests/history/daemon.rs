@@ -57,6 +57,15 @@ impl Launcher {
     }
 }
 
+impl Launcher {
+    /// The end of what all daemons of this run have logged.
+    pub fn last_words(&self) -> String {
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(40)..].join("\n")
+    }
+}
+
 impl Daemon {
     /// SIGSTOP or SIGCONT. Only to a child that has not been waited for, so that the number is still its.
     pub fn signal(&self, name: &str) {

@@ -5,19 +5,53 @@
 
 mod client;
 mod daemon;
+mod faults;
 mod ledger;
 mod monitor;
+mod proxy;
 mod rules;
 mod run;
 mod verdict;
 mod world;
 
+use std::time::Duration;
+
 use world::Options;
+
+/// Seconds from the environment: long enough for every fault by default, and for `make soak` as long as asked for.
+fn soak() -> Option<Options> {
+    let seconds = std::env::var("SOAK_SECONDS").ok()?.parse().ok()?;
+    let seed = std::env::var("SOAK_SEED")
+        .ok()
+        .and_then(|seed| seed.parse().ok())
+        .unwrap_or_else(|| fastrand::u64(..1_000_000));
+    Some(Options {
+        run_for: Duration::from_secs(seconds),
+        two_phase: seed % 2 == 0,
+        grace_s: if seed % 3 == 0 { 2 } else { 0 },
+        ..Options::with_seed(seed)
+    })
+}
 
 #[tokio::test]
 async fn nothing_survives_nobody_is_hit_and_nothing_is_lost() {
-    let verdict = run::run(Options::with_seed(1)).await;
-    assert!(verdict.survivors.is_empty());
-    assert!(verdict.bystanders.is_empty());
-    assert!(verdict.lost.is_empty());
+    assert!(run::run(Options::with_seed(1)).await.is_clean());
+}
+
+#[tokio::test]
+async fn the_same_with_two_phase_commit_and_sessions_that_are_written_back() {
+    let options = Options {
+        two_phase: true,
+        grace_s: 2,
+        ..Options::with_seed(2)
+    };
+    assert!(run::run(options).await.is_clean());
+}
+
+/// As long as `SOAK_SECONDS` says, from the seed `SOAK_SEED`; nothing without these.
+#[tokio::test]
+#[ignore = "runs as long as SOAK_SECONDS says; see `make soak`"]
+async fn soak_for_long() {
+    let options = soak().expect("SOAK_SECONDS");
+    assert!(run::run(options).await.is_clean());
 }

@@ -3,10 +3,12 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use session_reaper::demo::server::{Options as ServerOptions, Server};
+use tokio::time::{sleep, timeout};
 
 use crate::{
     client::Visitor,
     daemon::Launcher,
+    faults::Chaos,
     monitor,
     verdict::Verdict,
     world::{Options, World},
@@ -52,27 +54,47 @@ pub async fn run(options: Options) -> Verdict {
     let server = start_server(&options);
     let world = Arc::new(World::create(server.url("postgres"), options.clone()).await);
     let launcher = Launcher::new(&scratch.0, options.grace_s);
-    let daemons: Vec<_> = (0..options.daemons)
-        .map(|_| launcher.start(&server.tcp_url("postgres")))
-        .collect();
-    let monitor = tokio::spawn(monitor::run(Arc::clone(&world)));
+    let chaos = Chaos::new(Arc::clone(&world), server, launcher.clone()).await;
+    let chaos = tokio::spawn(chaos.run());
+    live(&world).await;
+    let chaos = chaos.await.expect("the faults");
+    let verdict = timeout(
+        Duration::from_secs(120),
+        Verdict::reach(&world, &chaos.deserters),
+    );
+    let verdict = verdict.await.expect("a verdict");
+    println!("{verdict}");
+    report_deadlocks(&chaos.server_log());
+    if !verdict.is_clean() && world.options.sabotage.is_empty() {
+        println!("{}", launcher.last_words());
+    }
+    verdict
+}
+
+/// The clients and the monitor, for as long as the run lasts.
+async fn live(world: &Arc<World>) {
+    let options = &world.options;
+    let monitor = tokio::spawn(monitor::run(Arc::clone(world)));
     let mut clients = Vec::new();
     for number in 0..options.clients {
         let seed = options.seed.wrapping_mul(1_000_003).wrapping_add(number);
-        clients.push(tokio::spawn(
-            Visitor::new(Arc::clone(&world), seed).await.run(),
-        ));
+        let client = Visitor::new(Arc::clone(world), seed).await;
+        clients.push(tokio::spawn(client.run()));
     }
-    tokio::time::sleep(options.run_for).await;
+    sleep(options.run_for).await;
     world.stop();
     for client in clients {
         client.await.expect("a client");
     }
     monitor.await.expect("the monitor");
-    let verdict = tokio::time::timeout(Duration::from_secs(120), Verdict::reach(&world))
-        .await
-        .expect("a verdict");
-    println!("{verdict}");
-    drop(daemons);
-    verdict
+}
+
+/// Who waited for whom: the server's log quotes both statements.
+fn report_deadlocks(log: &str) {
+    let lines: Vec<&str> = log.lines().collect();
+    for (number, line) in lines.iter().enumerate() {
+        if line.contains("deadlock detected") {
+            println!("{}", lines[number..lines.len().min(number + 12)].join("\n"));
+        }
+    }
 }

@@ -30,9 +30,10 @@ pub struct Verdict {
 
 impl Verdict {
     /// Waits until everything is settled, and judges.
-    pub async fn reach(world: &World) -> Self {
+    pub async fn reach(world: &World, deserters: &[String]) -> Self {
         let client = world.connect().await;
         let mut lost = unsettled(&client).await;
+        lost.extend_from_slice(deserters);
         monitor::look(world, &client).await.unwrap();
         let found = revocations(&client).await;
         let present = sessions(&client).await;
@@ -48,6 +49,13 @@ impl Verdict {
             lost,
             table,
         }
+    }
+}
+
+impl Verdict {
+    /// Whether every promise was kept.
+    pub fn is_clean(&self) -> bool {
+        self.survivors.is_empty() && self.bystanders.is_empty() && self.lost.is_empty()
     }
 }
 
@@ -179,8 +187,10 @@ fn bystanders(books: &Books) -> impl Iterator<Item = String> {
 
 fn is_justified(books: &Books, login: &Login, seen: Micros) -> bool {
     login.user.is_some_and(|user| {
-        books
-            .changes_of(user)
+        let changes = books.changes_of(user);
+        let earliest = login.begin.sent.min(login.read.sent);
+        let first = changes.partition_point(|change| change.published < earliest);
+        changes[first..]
             .iter()
             .any(|change| rules::may_end(login, change, seen))
     })
