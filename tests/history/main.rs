@@ -3,6 +3,7 @@
 //! It knows nothing of how session-reaper works: only its tables' names, its functions for apps, and when it
 //! calls a revocation settled.
 
+mod broken;
 mod client;
 mod daemon;
 mod faults;

@@ -17,6 +17,8 @@ use crate::{
 
 /// How long the daemons may take to settle everything once the clients have left.
 const PATIENCE: Duration = Duration::from_secs(45);
+/// The same where something was broken on purpose.
+const IMPATIENCE: Duration = Duration::from_secs(3);
 /// How much nearer than the grace a write-back has to be to count as one within it.
 const MARGIN: Micros = 100_000;
 
@@ -32,7 +34,7 @@ impl Verdict {
     /// Waits until everything is settled, and judges.
     pub async fn reach(world: &World, deserters: &[String]) -> Self {
         let client = world.connect().await;
-        let mut lost = unsettled(&client).await;
+        let mut lost = unsettled(world, &client).await;
         lost.extend_from_slice(deserters);
         monitor::look(world, &client).await.unwrap();
         let found = revocations(&client).await;
@@ -76,8 +78,13 @@ impl fmt::Display for Verdict {
 }
 
 /// Revocations that never settle.
-async fn unsettled(client: &Client) -> Vec<String> {
-    let deadline = Instant::now() + PATIENCE;
+async fn unsettled(world: &World, client: &Client) -> Vec<String> {
+    let patience = if world.options.sabotage.is_empty() {
+        PATIENCE
+    } else {
+        IMPATIENCE
+    };
+    let deadline = Instant::now() + patience;
     loop {
         let rows = client
             .query(

@@ -31,7 +31,9 @@ pub struct Options {
     pub daemons: usize,
     pub faults: bool,
     /// Deliberately breaks what is installed.
-    pub sabotage: &'static str,
+    pub sabotage: String,
+    /// Most clients do nothing but hold rows.
+    pub holds: bool,
 }
 
 impl Options {
@@ -46,7 +48,8 @@ impl Options {
             two_phase: false,
             daemons: 2,
             faults: true,
-            sabotage: "",
+            sabotage: String::new(),
+            holds: false,
         }
     }
 }
@@ -91,7 +94,7 @@ impl World {
         schema::migrate(&target, &Settings::default().site)
             .await
             .unwrap();
-        client.batch_execute(world.options.sabotage).await.unwrap();
+        client.batch_execute(&world.options.sabotage).await.unwrap();
         for _ in 0..world.options.users {
             let user = world.sign_up(&client).await.unwrap();
             world.ledger.books().users.push(user);

@@ -50,6 +50,9 @@ impl Visitor {
         let Some(user) = self.world.some_user(&mut self.rng) else {
             return Ok(());
         };
+        if self.world.options.holds && self.chance(20) {
+            return self.hold(user).await;
+        }
         match self.rng.u32(0..1000) {
             0..400 => self.log_in(user).await,
             400..580 => self.change_passwords(user).await,
