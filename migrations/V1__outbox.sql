@@ -105,6 +105,12 @@ begin
             session_key %s not null,
             primary key (revocation_id, session_key)
         ) $table$, session_key_type);
+
+    execute pg_catalog.format($table$
+        create table session_reaper.walk (
+            revocation_id bigint primary key references session_reaper.revocation (id) on delete cascade,
+            session_key %s not null
+        ) $table$, session_key_type);
 end
 $$;
 
@@ -149,6 +155,11 @@ comment on table session_reaper.revoked_key is
     'Session keys that a revocation still has to end by name: the sessions of a deleted user, a single session, and those that an in-flight request may write back. Gone when it is settled. A key is a bearer credential: no role but the daemon''s may read this.';
 comment on column session_reaper.revoked_key.revocation_id is 'The revocation that ends it.';
 comment on column session_reaper.revoked_key.session_key is 'The key, as the session table has it.';
+
+comment on table session_reaper.walk is
+    'How far revocations of everybody have read the links, so that a restart goes on where it was. Kept here, because a key that the daemon sent as a parameter could reach the server''s log (P7).';
+comment on column session_reaper.walk.revocation_id is 'The revocation that walks.';
+comment on column session_reaper.walk.session_key is 'The last key that it has read.';
 
 create table session_reaper.purge (
     only_row boolean primary key default true check (only_row),

@@ -121,21 +121,24 @@ comment on function session_reaper.sweep(bigint[], integer, boolean) is
     'Ends up to "most" sessions of these revocations, passing over locked rows; returns how many.';
 
 -- The breach switch walks the links in key order, so that millions of sessions are read once and not anew
--- for every batch; the rows that it passes over are found again before the revocation settles.
+-- for every batch, and a restart goes on where it was; the rows that it passes over are found again before
+-- the revocation settles.
 create or replace function session_reaper.sweep_everyone(
-    revocation bigint, inout after :session_key_base_type, most integer, remember boolean, out ended bigint, out more boolean)
+    revocation bigint, most integer, remember boolean, out ended bigint, out more boolean)
 language plpgsql
 security definer
 set search_path = ''
 set plan_cache_mode = force_custom_plan
 as $$
 declare
+    walked_to :session_key_base_type;
     keys :session_key_base_type[];
 begin
+    select w.session_key into walked_to from session_reaper.walk w where w.revocation_id = revocation;
     with page as materialized (
         select l.session_key, l.xid, l.begun_at, l.snapshot
         from session_reaper.user_session l
-        where after is null or l.session_key > after
+        where walked_to is null or l.session_key > walked_to
         order by l.session_key
         limit most
     ), locked as materialized (
@@ -153,14 +156,20 @@ begin
     select (select pg_catalog.array_agg(k.session_key) from locked k),
            (select pg_catalog.count(*) = most from page),
            (select p.session_key from page p order by p.session_key desc limit 1)
-        into keys, more, after;
+        into keys, more, walked_to;
     ended := case when keys is null then 0
         else session_reaper.end_locked(keys, pg_catalog.array_fill(revocation, array[pg_catalog.cardinality(keys)]), remember) end;
+    if more then
+        insert into session_reaper.walk as w (revocation_id, session_key) values (revocation, walked_to)
+            on conflict on constraint walk_pkey do update set session_key = excluded.session_key;
+    else
+        delete from session_reaper.walk w where w.revocation_id = revocation;
+    end if;
 end
 $$;
 
-comment on function session_reaper.sweep_everyone(bigint, :session_key_base_type, integer, boolean) is
-    'Ends the older ones of the next "most" linked sessions behind the key "after"; says how many, and whether there are more.';
+comment on function session_reaper.sweep_everyone(bigint, integer, boolean) is
+    'Ends the older ones of the next "most" linked sessions; says how many, and whether there are more.';
 
 -- Skipping alone starves: two requests that hold a row in overlapping turns keep every sweep off it. So
 -- this takes one session and waits for its lock, holding no other; the caller's lock_timeout bounds the wait.

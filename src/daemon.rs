@@ -70,13 +70,19 @@ impl Daemon {
         let (sender, in_force) = InForce::new(self.settings.clone());
         let mut tasks = self.start(&pool, &site, &in_force, &supervisor);
         tracing::info!(database = self.target.describe(), sessions = %site.sessions, users = %site.users, "started");
-        while self
-            .stop
-            .run_until_stopped(self.reload.notified())
-            .await
-            .is_some()
-        {
-            self.reload(&sender, &supervisor);
+        loop {
+            tokio::select! {
+                () = self.stop.stopped() => break,
+                () = self.reload.notified() => self.reload(&sender, &supervisor),
+                // Workers end when they are told to. One that ends by itself has met a bug of ours, and
+                // the others may wait for it in vain: all begin anew, which loses nothing.
+                Some(ended) = tasks.join_next(), if !self.stop.is_stopped() => {
+                    tracing::error!(bug = ?ended.err(), "a worker has ended by itself, please report it; all workers start again");
+                    tasks.shutdown().await;
+                    self.stop.run_until_stopped(tokio::time::sleep(Duration::from_secs(1))).await;
+                    tasks = self.start(&pool, &site, &in_force, &supervisor);
+                }
+            }
         }
         supervisor.stopping();
         if timeout(LONGEST_STOP, async {

@@ -21,6 +21,7 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
                 .collect(),
         ),
         ("trigger", installed.triggers),
+        ("taken off", installed.detached),
     ] {
         for name in names {
             println!("{what:<10} {name}");

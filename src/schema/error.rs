@@ -1,6 +1,5 @@
 //! What can be wrong with a site or with what is installed in it.
 
-use super::{Column, Table};
 use crate::connection;
 
 /// A sentence for the operator: what is wrong, where, and what to do.
@@ -17,17 +16,30 @@ pub enum Error {
     NoColumn {
         setting: &'static str,
         name: String,
-        table: Table,
+        table: String,
         nearest: Option<String>,
     },
     #[error(
         "{table} has no primary key of one column: set site.user_key to the column that identifies a user"
     )]
-    NoPrimaryKey { table: Table },
-    #[error("{table}.{} has no unique index, so nothing can reference it: create one with: create unique index concurrently on {} ({})", .column.name, .table.quoted(), .column.name)]
-    NotUnique { table: Table, column: Column },
-    #[error("{table}.{} is of type {}: only a timestamp with time zone says when a session expires without guessing a zone; set site.expires_column to such a column", .column.name, .column.sql_type)]
-    Expiry { table: Table, column: Column },
+    NoPrimaryKey { table: String },
+    #[error(
+        "{table}.{column} has no unique index, so nothing can reference it: create one with: create unique index concurrently on {quoted_table} ({quoted_column})"
+    )]
+    NotUnique {
+        table: String,
+        column: String,
+        quoted_table: String,
+        quoted_column: String,
+    },
+    #[error(
+        "{table}.{column} is of type {sql_type}: only a timestamp with time zone says when a session expires without guessing a zone; set site.expires_column to such a column"
+    )]
+    Expiry {
+        table: String,
+        column: String,
+        sql_type: String,
+    },
     #[error("PostgreSQL {found} is too old: session-reaper needs 14 or newer")]
     OldServer { found: String },
     #[error(

@@ -36,6 +36,8 @@ pub struct Installed {
     pub behaviour: Vec<&'static str>,
     /// Triggers that were attached, with their tables.
     pub triggers: Vec<String>,
+    /// Triggers that were taken off, because the settings ask for them no more.
+    pub detached: Vec<String>,
 }
 
 /// The version that this release's migrations lead to.
@@ -90,6 +92,7 @@ async fn migrate_on(
     client.batch_execute("set lock_timeout = '3s'").await?;
     behaviour::remember(client, "site", &check::site_digest(&site)).await?;
     installed.behaviour = behaviour::apply(client, &site).await?;
+    installed.detached = triggers::detach_others(client, &site).await?;
     for trigger in triggers::wanted(&site) {
         if !trigger.is_attached(client).await? {
             attach(client, &trigger).await?;

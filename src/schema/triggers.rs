@@ -6,45 +6,76 @@ use tokio_postgres::Client;
 use super::{
     Error, Site, Table, behaviour,
     template::{quote_identifier, quote_literal},
+    watch::Watch,
 };
 
 /// A trigger that has to be there.
 pub struct Trigger<'a> {
     /// Its name, unquoted.
-    pub name: &'static str,
+    pub name: String,
     /// The table that it is on.
     pub table: &'a Table,
-    when: String,
-    action: &'static str,
+    pub(super) when: String,
+    pub(super) action: String,
 }
 
 /// All that this site needs.
 pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
-    let password = quote_identifier(&site.password.name);
-    vec![
-        Trigger {
-            name: "session_reaper_password",
-            table: &site.users,
-            when: format!(
-                "after update on {{table}} for each row when (old.{password} is distinct from new.{password})"
-            ),
-            action: "session_reaper.credential_changed('password', 'others')",
-        },
-        Trigger {
-            // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade the links away.
-            name: "A_session_reaper_user_deleted",
-            table: &site.users,
-            when: "after delete on {table} for each row".to_owned(),
-            action: "session_reaper.user_deleted()",
-        },
-    ]
+    let user_deleted = Trigger {
+        // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade the links away.
+        name: "A_session_reaper_user_deleted".to_owned(),
+        table: &site.users,
+        when: "after delete on {table} for each row".to_owned(),
+        action: "session_reaper.user_deleted()".to_owned(),
+    };
+    site.watched
+        .iter()
+        .map(Watch::trigger)
+        .chain([user_deleted])
+        .collect()
+}
+
+/// Takes off the triggers of ours that the settings ask for no more.
+pub async fn detach_others(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
+    let attached = client
+        .query(
+            "-- schema::triggers::detach_others
+            select t.tgname::text, n.nspname::text, c.relname::text
+            from pg_catalog.pg_trigger t
+            join pg_catalog.pg_proc p on p.oid = t.tgfoid
+            join pg_catalog.pg_class c on c.oid = t.tgrelid
+            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+            where p.pronamespace = 'session_reaper'::regnamespace and n.nspname <> 'session_reaper'",
+            &[],
+        )
+        .await?;
+    let wanted = wanted(site);
+    let mut detached = Vec::new();
+    for row in attached {
+        let (name, schema, table): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+        let is_wanted = |trigger: &Trigger<'_>| {
+            trigger.name == name && trigger.table.schema == schema && trigger.table.name == table
+        };
+        if !wanted.iter().any(is_wanted) {
+            let (name, schema, table) = (
+                quote_identifier(&name),
+                quote_identifier(&schema),
+                quote_identifier(&table),
+            );
+            client
+                .batch_execute(&format!("drop trigger {name} on {schema}.{table}"))
+                .await?;
+            detached.push(format!("{name} on {schema}.{table}"));
+        }
+    }
+    Ok(detached)
 }
 
 impl Trigger<'_> {
     fn definition(&self) -> String {
         format!(
             "create or replace trigger {} {} execute function {}",
-            quote_identifier(self.name),
+            quote_identifier(&self.name),
             self.when.replace("{table}", &self.table.quoted()),
             self.action
         )
@@ -86,7 +117,7 @@ impl Trigger<'_> {
             .batch_execute(&format!(
                 "alter table {table} enable trigger {name}; comment on trigger {name} on {table} is {comment}",
                 table = self.table.quoted(),
-                name = quote_identifier(self.name),
+                name = quote_identifier(&self.name),
                 comment = quote_literal(&comment),
             ))
             .await?;
@@ -99,7 +130,7 @@ impl Trigger<'_> {
         client
             .batch_execute(&format!(
                 "drop trigger if exists {} on {}",
-                quote_identifier(self.name),
+                quote_identifier(&self.name),
                 self.table.quoted()
             ))
             .await?;

@@ -1,0 +1,42 @@
+"""A deleted user's sessions leave the table, which the foreign key alone would not see to."""
+
+import pytest
+from django_site import Kind, password_of
+
+
+def delete_in_the_admin(site):
+    administrator = site.browser()
+    assert administrator.log_in("admin", password_of("admin"), path="/admin/login/")
+    user_page = f"/admin/{site.kind.user_model.lower().replace('.', '/')}/{site.user_id('alice')}"
+    status, page = administrator.submit(f"{user_page}/delete/", post="yes")
+    assert status == 302, page
+
+
+def delete_by_the_orm(site):
+    site.shell("User.objects.get(username='alice').delete()")
+
+
+def delete_by_psql(site):
+    site.psql(f"delete from {site.kind.user_table} where username = 'alice'")
+
+
+@pytest.mark.parametrize(
+    "delete", [delete_in_the_admin, delete_by_the_orm, delete_by_psql], ids=lambda delete: delete.__name__
+)
+@pytest.mark.parametrize(
+    "site", [pytest.param(Kind(), id="int"), pytest.param(Kind(user_model="people.Person"), id="uuid")], indirect=True
+)
+def test_deleting_a_user_ends_that_users_sessions_alone(site, delete):
+    phone, laptop = site.logged_in("alice"), site.logged_in("alice")
+    keys = {phone.session_key, laptop.session_key}
+    bob, visitor = site.logged_in("bob"), site.visitor("umbrella")
+    alice = site.user_id("alice")
+
+    delete(site)
+    site.wait_until_settled(alice)
+
+    assert not keys & site.session_keys()
+    assert phone.whoami() is laptop.whoami() is None
+    assert {bob.session_key, visitor.session_key} <= site.session_keys()
+    assert bob.whoami() == "bob"
+    assert visitor.remembers() == "umbrella"
