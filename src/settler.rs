@@ -19,7 +19,7 @@ use tokio_postgres::Client;
 use crate::{
     backoff::Backoff,
     connection::{Error, Pool},
-    horizon,
+    grace, horizon,
     revoker::sweep,
     settings::Revoke,
     worker::{InForce, Worker},
@@ -99,6 +99,7 @@ impl Settler {
             return Ok(Report::default());
         }
         horizon::advance(&client, settings.revoke.settle_cap_s).await?;
+        grace::begin(&client).await?;
         let mut report = Report {
             late_sessions: self.sweep_waiting(&mut client, &settings.revoke).await?,
             ..Report::default()
@@ -193,7 +194,7 @@ async fn finish(
         });
     }
     let sessions = sweep(&transaction, &ids, settings).await?;
-    let settled = mark_settled(&transaction, &ids).await?;
+    let settled = mark_settled(&transaction, &ids, settings.write_back_grace_s).await?;
     transaction.commit().await?;
     let contested = rows
         .iter()
@@ -211,12 +212,19 @@ async fn finish(
 async fn mark_settled(
     transaction: &tokio_postgres::Transaction<'_>,
     ids: &[i64],
+    grace_s: u64,
 ) -> Result<Vec<i64>, Error> {
     let rows = transaction
         .query(
             "-- settler::mark_settled
             with left_over as materialized (
                 select distinct c.revocation_id as id from session_reaper.condemned($1) c
+                union
+                -- What the last sweep itself has ended may be written back, too.
+                select r.id
+                from session_reaper.revocation r
+                where r.id = any ($1)
+                  and r.remembered_at + $2::double precision * interval '1 second' > clock_timestamp()
             ), marked as (
                 update session_reaper.revocation r
                 set state = case when l.id is null then 'settled' else r.state end,
@@ -234,7 +242,7 @@ async fn mark_settled(
                 where m.state = 'settled' and k.revocation_id = m.id
             )
             select m.id from marked m where m.state = 'settled'",
-            &[&ids],
+            &[&ids, &(grace_s as f64)],
         )
         .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
