@@ -3,6 +3,11 @@
 //! It knows nothing of how session-reaper works: only its tables' names, its functions for apps, and when it
 //! calls a revocation settled.
 
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test that fails to unwrap has failed, which is all that it has to say"
+)]
+
 mod broken;
 mod client;
 mod daemon;
