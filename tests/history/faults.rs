@@ -14,8 +14,8 @@ use crate::{
 
 /// The daemons, the network and the server, and what befalls them.
 pub struct Chaos {
-    world: Arc<World>,
-    server: Option<Server>,
+    pub(crate) world: Arc<World>,
+    pub(crate) server: Option<Server>,
     daemons: Vec<Daemon>,
     launcher: Launcher,
     proxy: Proxy,
@@ -72,11 +72,13 @@ impl Chaos {
                 let length = Duration::from_millis(self.rng.u64(100..3000));
                 self.weather("network: connections stalled", Weather::Stall(length));
             }
-            82..90 => {
+            82..89 => {
                 let length = Duration::from_millis(self.rng.u64(1000..8000));
                 self.weather("network: black hole", Weather::Silence(length));
             }
-            _ => self.crash_server().await,
+            89..96 => self.crash_server().await,
+            _ if self.world.options.failovers => self.fail_over().await,
+            _ => {}
         }
     }
 
@@ -141,11 +143,11 @@ impl Chaos {
         self.server.as_ref().map(Server::log).unwrap_or_default()
     }
 
-    fn note(&self, what: &str) {
+    pub(crate) fn note(&self, what: &str) {
         self.world.ledger.books().count(&format!("fault: {what}"));
     }
 
-    async fn wait(&mut self, ms: std::ops::Range<u64>) {
+    pub(crate) async fn wait(&mut self, ms: std::ops::Range<u64>) {
         sleep(Duration::from_millis(self.rng.u64(ms))).await;
     }
 }

@@ -11,12 +11,14 @@
 mod broken;
 mod client;
 mod daemon;
+mod failover;
 mod faults;
 mod ledger;
 mod monitor;
 mod proxy;
 mod rules;
 mod run;
+mod standby;
 mod verdict;
 mod world;
 
@@ -33,8 +35,9 @@ fn soak() -> Option<Options> {
         .unwrap_or_else(|| fastrand::u64(..1_000_000));
     Some(Options {
         run_for: Duration::from_secs(seconds),
-        two_phase: seed % 2 == 0,
-        grace_s: if seed % 3 == 0 { 2 } else { 0 },
+        failovers: true,
+        two_phase: seed.is_multiple_of(2),
+        grace_s: if seed.is_multiple_of(3) { 2 } else { 0 },
         ..Options::with_seed(seed)
     })
 }

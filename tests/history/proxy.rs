@@ -34,7 +34,7 @@ pub struct Proxy {
 }
 
 struct Shared {
-    target: Mutex<u16>,
+    target: u16,
     weather: broadcast::Sender<Weather>,
     /// Until then, new connections get no answer either.
     silent_until: Mutex<Instant>,
@@ -45,7 +45,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            target: Mutex::new(target),
+            target,
             weather: broadcast::channel(16).0,
             silent_until: Mutex::new(Instant::now()),
         });
@@ -55,11 +55,6 @@ impl Proxy {
             shared,
             acceptor,
         }
-    }
-
-    /// Sends connections to another server from now on.
-    pub fn lead_to(&self, port: u16) {
-        *self.shared.target.lock().unwrap() = port;
     }
 
     pub fn strike(&self, weather: Weather) {
@@ -89,8 +84,7 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     let mut weather = shared.weather.subscribe();
     let silent_until = *shared.silent_until.lock().unwrap();
     sleep_until(silent_until).await;
-    let target = *shared.target.lock().unwrap();
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", shared.target)).await else {
         return;
     };
     let mut copying = pin!(copy_bidirectional(&mut client, &mut server));

@@ -58,15 +58,13 @@ pub async fn run(options: Options) -> Verdict {
     let chaos = tokio::spawn(chaos.run());
     live(&world).await;
     let chaos = chaos.await.expect("the faults");
+    let complaints = [chaos.deserters.clone(), deadlocks(&chaos.server_log())].concat();
     let verdict = timeout(
         Duration::from_secs(120),
-        Verdict::reach(&world, &chaos.deserters),
+        Verdict::reach(&world, &complaints),
     );
     let verdict = verdict.await.expect("a verdict");
     println!("{verdict}");
-    if world.options.sabotage.is_empty() {
-        report_deadlocks(&chaos.server_log());
-    }
     if !verdict.is_clean() && world.options.sabotage.is_empty() {
         println!("{}", launcher.last_words());
     }
@@ -99,12 +97,17 @@ fn is_found_out(world: &World) -> bool {
     !world.options.sabotage.is_empty() && !world.ledger.books().survivors.is_empty()
 }
 
-/// Who waited for whom: the server's log quotes both statements.
-fn report_deadlocks(log: &str) {
-    let lines: Vec<&str> = log.lines().collect();
-    for (number, line) in lines.iter().enumerate() {
-        if line.contains("deadlock detected") {
-            println!("{}", lines[number..lines.len().min(number + 12)].join("\n"));
-        }
-    }
+/// Deadlocks that a daemon had a part in: the app must never be the victim of one. The server's log quotes all
+/// statements, and a daemon's begin with the name of the function that sends them.
+fn deadlocks(log: &str) -> Vec<String> {
+    let reports = log.split("deadlock detected").skip(1);
+    let quotes = reports.map(|report| report.split("HINT:").next().unwrap_or_default());
+    let of_daemons = quotes.filter(|quotes| {
+        ["-- revoker::", "-- settler::", "-- purger::"]
+            .iter()
+            .any(|tag| quotes.contains(tag))
+    });
+    of_daemons
+        .map(|quotes| format!("deadlock: {quotes}"))
+        .collect()
 }

@@ -32,10 +32,12 @@ pub struct Verdict {
 
 impl Verdict {
     /// Waits until everything is settled, and judges.
-    pub async fn reach(world: &World, deserters: &[String]) -> Self {
+    ///
+    /// `complaints` are what else must not have happened.
+    pub async fn reach(world: &World, complaints: &[String]) -> Self {
         let client = world.connect().await;
         let mut lost = unsettled(world, &client).await;
-        lost.extend_from_slice(deserters);
+        lost.extend_from_slice(complaints);
         monitor::look(world, &client).await.unwrap();
         let found = revocations(&client).await;
         let present = sessions(&client).await;

@@ -30,6 +30,8 @@ pub struct Options {
     pub two_phase: bool,
     pub daemons: usize,
     pub faults: bool,
+    /// Standbys are promoted as well, which takes seconds.
+    pub failovers: bool,
     /// Deliberately breaks what is installed.
     pub sabotage: String,
     /// Most clients do nothing but hold rows.
@@ -48,6 +50,7 @@ impl Options {
             two_phase: false,
             daemons: 2,
             faults: true,
+            failovers: false,
             sabotage: String::new(),
             holds: false,
         }
