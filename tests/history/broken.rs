@@ -5,7 +5,12 @@
 
 use std::time::Duration;
 
-use crate::{run, verdict::Verdict, world::Options};
+use crate::{
+    run,
+    stand_in::StandIn,
+    verdict::Verdict,
+    world::{More, Options},
+};
 
 /// The body of the age rule, without one of its parts.
 const SIGNATURE: &str = "create or replace function session_reaper.is_older(
@@ -13,10 +18,12 @@ const SIGNATURE: &str = "create or replace function session_reaper.is_older(
     change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
     returns boolean language sql immutable parallel safe return ";
 
+/// It ends with the first survivor, most often within two seconds.
+const LONG_ENOUGH: Duration = Duration::from_secs(30);
+
 async fn run_broken(seed: u64, sabotage: &str, options: Options) -> Verdict {
     let options = Options {
         seed,
-        run_for: Duration::from_secs(8),
         faults: false,
         sabotage: sabotage.to_owned(),
         ..options
@@ -25,7 +32,11 @@ async fn run_broken(seed: u64, sabotage: &str, options: Options) -> Verdict {
 }
 
 async fn survivors_with(sabotage: &str) {
-    let verdict = run_broken(11, sabotage, Options::with_seed(0)).await;
+    let options = Options {
+        run_for: LONG_ENOUGH,
+        ..Options::with_seed(0)
+    };
+    let verdict = run_broken(11, sabotage, options).await;
     assert!(!verdict.survivors.is_empty());
 }
 
@@ -45,6 +56,7 @@ async fn a_link_without_a_snapshot_is_found_out() {
     );
     let options = Options {
         two_phase: true,
+        run_for: LONG_ENOUGH,
         ..Options::with_seed(0)
     };
     let verdict = run_broken(12, &sabotage, options).await;
@@ -79,7 +91,11 @@ async fn a_rule_that_forgets_the_changing_transaction_is_found_out() {
 async fn a_rule_that_keeps_nothing_is_found_out() {
     let sabotage = "create or replace function session_reaper.is_kept(session_key text, keep_digest text, policy text)
         returns boolean language sql immutable parallel safe return false";
-    let verdict = run_broken(14, sabotage, Options::with_seed(0)).await;
+    let options = Options {
+        more: Some(More::Keeps),
+        ..Options::with_seed(0)
+    };
+    let verdict = run_broken(14, sabotage, options).await;
     assert!(!verdict.bystanders.is_empty());
 }
 
@@ -100,8 +116,13 @@ async fn no_settling_is_found_out() {
 
 #[tokio::test]
 async fn a_horizon_of_write_transactions_only_is_found_out() {
-    survivors_with(
-        "create function forget_readers() returns trigger language plpgsql as $$
+    let options = Options {
+        more: Some(More::Reads),
+        run_for: LONG_ENOUGH,
+        ..Options::with_seed(0)
+    };
+    let sabotage = "
+        create function forget_readers() returns trigger language plpgsql as $$
         begin
             new.virtual_transactions := array(
                 select l.virtualtransaction from pg_locks l
@@ -110,16 +131,17 @@ async fn a_horizon_of_write_transactions_only_is_found_out() {
             return new;
         end $$;
         create trigger forget_readers before insert on session_reaper.horizon
-            for each row execute function forget_readers()",
-    )
-    .await;
+            for each row execute function forget_readers()";
+    let verdict = run_broken(19, sabotage, options).await;
+    assert!(!verdict.survivors.is_empty());
 }
 
 /// The sweep stays as it is; only the look that decides about settling sees nothing.
 #[tokio::test]
 async fn settling_although_a_row_was_skipped_is_found_out() {
     let options = Options {
-        holds: true,
+        more: Some(More::Holds),
+        run_for: LONG_ENOUGH,
         ..Options::with_seed(0)
     };
     let sabotage = "
@@ -143,7 +165,6 @@ async fn a_notification_without_an_outbox_is_found_out() {
             return null;
         end $$";
     let options = Options {
-        faults: true,
         ..Options::with_seed(0)
     };
     let verdict = run_broken(16, sabotage, options).await;
@@ -154,6 +175,7 @@ async fn a_notification_without_an_outbox_is_found_out() {
 async fn forgetting_what_may_be_written_back_is_found_out() {
     let options = Options {
         grace_s: 2,
+        run_for: LONG_ENOUGH,
         ..Options::with_seed(0)
     };
     let sabotage = "
@@ -161,5 +183,19 @@ async fn forgetting_what_may_be_written_back_is_found_out() {
         create trigger forget_keys before insert on session_reaper.revoked_key
             for each row execute function forget_keys()";
     let verdict = run_broken(17, sabotage, options).await;
+    assert!(!verdict.survivors.is_empty());
+}
+
+/// With both kinds of stand-in, so that it is the two transactions that are found out and not the stand-in.
+#[tokio::test]
+async fn mark_and_deletion_in_two_transactions_are_found_out() {
+    let options = |kind| Options {
+        daemons: 0,
+        stand_in: Some(kind),
+        ..Options::with_seed(0)
+    };
+    let verdict = run_broken(18, "", options(StandIn::OneTransaction)).await;
+    assert!(verdict.is_clean());
+    let verdict = run_broken(18, "select", options(StandIn::TwoTransactions)).await;
     assert!(!verdict.survivors.is_empty());
 }

@@ -100,6 +100,8 @@ pub struct Books {
     pub counts: BTreeMap<String, u64>,
     /// What the monitor has seen that must not be.
     pub survivors: BTreeMap<String, String>,
+    /// What it has seen that no schema can see.
+    pub excused: HashSet<String>,
 }
 
 impl Books {

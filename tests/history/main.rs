@@ -14,17 +14,19 @@ mod daemon;
 mod failover;
 mod faults;
 mod ledger;
+mod lost;
 mod monitor;
 mod proxy;
 mod rules;
 mod run;
+mod stand_in;
 mod standby;
 mod verdict;
 mod world;
 
 use std::time::Duration;
 
-use world::Options;
+use world::{More, Options};
 
 /// Seconds from the environment: long enough for every fault by default, and for `make soak` as long as asked for.
 fn soak() -> Option<Options> {
@@ -44,7 +46,12 @@ fn soak() -> Option<Options> {
 
 #[tokio::test]
 async fn nothing_survives_nobody_is_hit_and_nothing_is_lost() {
-    assert!(run::run(Options::with_seed(1)).await.is_clean());
+    let options = Options {
+        more: Some(More::Keeps),
+        run_for: Duration::from_secs(12),
+        ..Options::with_seed(1)
+    };
+    assert!(run::run(options).await.is_clean());
 }
 
 #[tokio::test]
@@ -52,7 +59,18 @@ async fn the_same_with_two_phase_commit_and_sessions_that_are_written_back() {
     let options = Options {
         two_phase: true,
         grace_s: 2,
+        more: Some(More::Holds),
+        run_for: Duration::from_secs(12),
         ..Options::with_seed(2)
+    };
+    assert!(run::run(options).await.is_clean());
+}
+
+#[tokio::test]
+async fn the_same_with_logins_that_take_long_to_verify() {
+    let options = Options {
+        more: Some(More::Reads),
+        ..Options::with_seed(3)
     };
     assert!(run::run(options).await.is_clean());
 }

@@ -89,39 +89,41 @@ fn note_gone(books: &mut Books, present: &HashSet<String>, seen: Micros, asked: 
 }
 
 fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, asked: Micros) {
-    let mut found = Vec::new();
-    for key in present {
-        let Some(login) = books.login(key) else {
-            continue;
-        };
+    let (mut found, mut excused) = (Vec::new(), Vec::new());
+    for login in present.iter().filter_map(|key| books.login(key)) {
+        let key = &login.key;
         if books.written_back.contains_key(key) || books.survivors.contains_key(key) {
             continue;
         }
-        if let Some((change, why)) = broken_promise(books, login, open, asked) {
-            let story = tell(books, login, &format!("{why}: {change:?}"));
-            found.push((key.clone(), story));
+        for change in settled(books, login, open, asked) {
+            if let Some(why) = rules::must_end(login, change) {
+                let story = tell(books, login, &format!("{why}: {change:?}"));
+                found.push((key.clone(), story));
+                break;
+            }
+            if rules::is_excused(login, change) {
+                excused.push(key.clone());
+            }
         }
     }
     books.survivors.extend(found);
+    books.excused.extend(excused);
 }
 
-/// The settled change that should have ended it.
-fn broken_promise<'a>(
+/// The settled changes that may concern it, the latest first.
+fn settled<'a>(
     books: &'a Books,
     login: &Login,
     open: &Open,
     asked: Micros,
-) -> Option<(&'a Change, &'static str)> {
-    let user = login.user?;
+) -> impl Iterator<Item = &'a Change> {
+    let changes = login.user.map_or(&[][..], |user| books.changes_of(user));
     let earliest = login.begin.sent.min(login.read.sent);
-    books
-        .changes_of(user)
+    changes
         .iter()
         .rev()
-        .take_while(|change| change.published >= earliest)
-        .filter(|change| change.published < asked)
-        .filter(|change| !open.covers(user, change))
-        .find_map(|change| Some((change, rules::must_end(login, change)?)))
+        .take_while(move |change| change.published >= earliest)
+        .filter(move |change| change.published < asked && !open.covers(change.user, change))
 }
 
 /// A session's history: its login, and the changes of its user around it.

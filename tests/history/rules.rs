@@ -45,6 +45,12 @@ fn spares(login: &Login, change: &Change) -> bool {
     login.transaction == change.transaction || change.keep.as_ref() == Some(&login.key)
 }
 
+/// Whether a session stays only because no schema can see that it was opened with an older password.
+pub fn is_excused(login: &Login, change: &Change) -> bool {
+    let older = matches!(change.cause, Cause::Password(from) if login.generation <= from);
+    older && !spares(login, change) && must_end(login, change).is_none()
+}
+
 /// "What no schema can see", and nothing else: a login in two transactions without a credential version, and
 /// a transaction that began while the commit was under way, or prepared, and inserted after it.
 fn excused(login: &Login, change: &Change) -> bool {

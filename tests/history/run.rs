@@ -9,7 +9,7 @@ use crate::{
     client::Visitor,
     daemon::Launcher,
     faults::Chaos,
-    monitor,
+    monitor, stand_in,
     verdict::Verdict,
     world::{Options, World},
 };
@@ -56,6 +56,9 @@ pub async fn run(options: Options) -> Verdict {
     let launcher = Launcher::new(&scratch.0, options.grace_s);
     let chaos = Chaos::new(Arc::clone(&world), server, launcher.clone()).await;
     let chaos = tokio::spawn(chaos.run());
+    let stand_in = options
+        .stand_in
+        .map(|kind| tokio::spawn(stand_in::serve(Arc::clone(&world), kind)));
     live(&world).await;
     let chaos = chaos.await.expect("the faults");
     let complaints = [chaos.deserters.clone(), deadlocks(&chaos.server_log())].concat();
@@ -65,6 +68,9 @@ pub async fn run(options: Options) -> Verdict {
     );
     let verdict = verdict.await.expect("a verdict");
     println!("{verdict}");
+    if let Some(stand_in) = stand_in {
+        stand_in.abort();
+    }
     if !verdict.is_clean() && world.options.sabotage.is_empty() {
         println!("{}", launcher.last_words());
     }

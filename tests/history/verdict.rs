@@ -1,24 +1,17 @@
 //! The verdict on a run, after everything has come to rest.
 
-use std::{
-    collections::HashMap,
-    fmt,
-    time::{Duration, Instant},
-};
+use std::fmt;
 
 use tokio_postgres::Client;
 
 use crate::{
-    ledger::{Books, Cause, Login, Micros},
+    ledger::{Books, Login, Micros},
+    lost,
     monitor::{self, tell},
     rules,
     world::World,
 };
 
-/// How long the daemons may take to settle everything once the clients have left.
-const PATIENCE: Duration = Duration::from_secs(45);
-/// The same where something was broken on purpose.
-const IMPATIENCE: Duration = Duration::from_secs(3);
 /// How much nearer than the grace a write-back has to be to count as one within it.
 const MARGIN: Micros = 100_000;
 
@@ -36,13 +29,13 @@ impl Verdict {
     /// `complaints` are what else must not have happened.
     pub async fn reach(world: &World, complaints: &[String]) -> Self {
         let client = world.connect().await;
-        let mut lost = unsettled(world, &client).await;
+        let mut lost = lost::unsettled(world, &client).await;
         lost.extend_from_slice(complaints);
         monitor::look(world, &client).await.unwrap();
-        let found = revocations(&client).await;
+        let found = lost::revocations(&client).await;
         let present = sessions(&client).await;
         let books = world.ledger.books();
-        lost.extend(not_asked_for(&books, &found));
+        lost.extend(lost::not_asked_for(&books, &found));
         let mut survivors: Vec<String> = books.survivors.values().cloned().collect();
         survivors.extend(came_back(&books, &present, world.options.grace_s));
         let bystanders: Vec<String> = bystanders(&books).collect();
@@ -77,81 +70,6 @@ impl fmt::Display for Verdict {
         }
         Ok(())
     }
-}
-
-/// Revocations that never settle.
-async fn unsettled(world: &World, client: &Client) -> Vec<String> {
-    let patience = if world.options.sabotage.is_empty() {
-        PATIENCE
-    } else {
-        IMPATIENCE
-    };
-    let deadline = Instant::now() + patience;
-    loop {
-        let rows = client
-            .query(
-                "select r.id, r.user_id, r.state, r.scope, r.attempts, r.last_error, r.horizon_id
-                 from session_reaper.revocation r where r.state <> 'settled' order by r.id",
-                &[],
-            )
-            .await
-            .unwrap();
-        if rows.is_empty() || Instant::now() > deadline {
-            return rows
-                .iter()
-                .map(|row| format!("not settled: {row:?} {:?}", row.get::<_, String>(2)))
-                .collect();
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
-/// How many revocations there are, by user, transaction and reason.
-type Found = HashMap<(i32, String, String), i64>;
-
-async fn revocations(client: &Client) -> Found {
-    let rows = client
-        .query(
-            "select r.user_id, c.xid::text, r.reason, count(*)
-             from session_reaper.revocation r
-             join session_reaper.change c on c.id = r.change_id
-             where r.scope = 'user'
-             group by 1, 2, 3",
-            &[],
-        )
-        .await
-        .unwrap();
-    rows.iter()
-        .map(|row| ((row.get(0), row.get(1), row.get(2)), row.get(3)))
-        .collect()
-}
-
-/// Committed changes without a revocation, and revocations of changes that did not commit.
-fn not_asked_for(books: &Books, found: &Found) -> Vec<String> {
-    let mut expected: Found = HashMap::new();
-    for change in books.changes.values().flatten() {
-        let reason = match change.cause {
-            Cause::Password(_) => "password",
-            Cause::Requested => "requested",
-            Cause::Deleted => continue,
-        };
-        *expected
-            .entry((change.user, change.xid.clone(), reason.to_owned()))
-            .or_default() += 1;
-    }
-    let missing = expected
-        .iter()
-        .filter(|(what, count)| found.get(*what) != Some(count));
-    let unasked = found
-        .iter()
-        .filter(|(what, _)| !expected.contains_key(*what));
-    missing
-        .map(|(what, count)| format!("{count} expected: {what:?}, found {:?}", found.get(what)))
-        .chain(
-            unasked
-                .map(|(what, count)| format!("{count} of a change that did not commit: {what:?}")),
-        )
-        .collect()
 }
 
 async fn sessions(client: &Client) -> Vec<String> {
@@ -215,6 +133,11 @@ fn table(books: &Books, survivors: &[String], bystanders: &[String], lost: &[Str
         .map(|(what, count)| format!("  {what:<44}{count:>9}"))
         .collect();
     lines.push(format!("  {:<44}{:>9}", "seen to end", books.gone.len()));
+    lines.push(format!(
+        "  {:<44}{:>9}",
+        "seen to stay as no schema can see them",
+        books.excused.len()
+    ));
     for (what, found) in [
         ("SURVIVORS", survivors),
         ("BYSTANDERS", bystanders),

@@ -17,7 +17,18 @@ use session_reaper::{
 };
 use tokio_postgres::{Client, Error, NoTls};
 
-use crate::ledger::Ledger;
+use crate::{ledger::Ledger, stand_in::StandIn};
+
+/// What clients do more often, where one promise is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// Hold rows in overlapping turns.
+    Holds,
+    /// Ask to keep a session.
+    Keeps,
+    /// Verify for long and write briefly, while nobody else writes for long.
+    Reads,
+}
 
 /// What a run is like.
 #[derive(Clone, Debug)]
@@ -34,8 +45,10 @@ pub struct Options {
     pub failovers: bool,
     /// Deliberately breaks what is installed.
     pub sabotage: String,
-    /// Most clients do nothing but hold rows.
-    pub holds: bool,
+    /// Takes the place of the daemons.
+    pub stand_in: Option<StandIn>,
+    /// What clients do more often.
+    pub more: Option<More>,
 }
 
 impl Options {
@@ -43,7 +56,7 @@ impl Options {
     pub fn with_seed(seed: u64) -> Self {
         Self {
             seed,
-            run_for: Duration::from_secs(10),
+            run_for: Duration::from_secs(8),
             clients: 30,
             users: 16,
             grace_s: 0,
@@ -52,7 +65,8 @@ impl Options {
             faults: true,
             failovers: false,
             sabotage: String::new(),
-            holds: false,
+            stand_in: None,
+            more: None,
         }
     }
 }

@@ -2,59 +2,12 @@
 
 use tokio_postgres::{Error, Row};
 
-use super::{
-    Visitor,
-    transaction::{Ended, Ending},
-};
-use crate::ledger::{Cause, Change, Login, Span};
+use super::{Visitor, plan::ChangePlan, transaction::Ended};
+use crate::ledger::{Cause, Change, Login};
 
 const CHANGE: &str = "update auth_user set password = 'gen:' || substr(password, 5)::bigint + 1
     where id = any ($1)
     returning id, substr(password, 5)::bigint - 1, pg_current_xact_id()::text";
-
-/// What one transaction does.
-#[derive(Clone, Debug)]
-struct Plan {
-    users: Vec<i32>,
-    repeatable_read: bool,
-    /// All users in one statement.
-    bulk: bool,
-    immediate: bool,
-    /// A savepoint around some of the changes, and whether they are taken back.
-    savepoint: Option<bool>,
-    keep: Option<(String, bool)>,
-    opens: bool,
-    opens_first: bool,
-    slow: bool,
-    ending: Ending,
-}
-
-impl Plan {
-    fn name(&self) -> String {
-        let parts = [
-            (self.users.len() > 1 && self.bulk, "bulk"),
-            (self.users.len() > 1 && !self.bulk, "several"),
-            (self.repeatable_read, "repeatable read"),
-            (self.immediate, "constraints immediate"),
-            (self.savepoint == Some(true), "savepoint rolled back"),
-            (self.savepoint == Some(false), "savepoint released"),
-            (self.keep.is_some(), "keeps"),
-            (self.opens, "opens"),
-            (self.ending == Ending::CommitPrepared, "two-phase"),
-            (self.slow, "slow"),
-        ];
-        let names: Vec<&str> = parts
-            .iter()
-            .filter(|part| part.0)
-            .map(|part| part.1)
-            .collect();
-        if names.is_empty() {
-            "plain".to_owned()
-        } else {
-            names.join(", ")
-        }
-    }
-}
 
 /// A password that was changed in a transaction that is still open.
 struct Done {
@@ -80,37 +33,6 @@ impl Visitor {
         }
         let plan = self.plan_change(user);
         self.carry_out(plan).await
-    }
-
-    fn plan_change(&mut self, user: i32) -> Plan {
-        let mut users = vec![user];
-        if self.chance(20) {
-            let more = self.rng.usize(1..6);
-            users.extend((0..more).filter_map(|_| self.world.some_user(&mut self.rng)));
-            users.sort_unstable();
-            users.dedup();
-        }
-        let keep = if self.chance(30) {
-            self.some_session(Some(user))
-        } else {
-            None
-        };
-        Plan {
-            users,
-            repeatable_read: self.chance(15),
-            bulk: self.chance(50),
-            immediate: self.chance(15),
-            savepoint: if self.chance(20) {
-                Some(self.chance(50))
-            } else {
-                None
-            },
-            keep: keep.map(|key| (key, self.chance(50))),
-            opens: self.chance(30),
-            opens_first: self.chance(30),
-            slow: self.chance(40),
-            ending: self.draw_ending(15),
-        }
     }
 
     /// One statement that is its own transaction.
@@ -152,7 +74,7 @@ impl Visitor {
         }
     }
 
-    async fn carry_out(&mut self, plan: Plan) -> Result<(), Error> {
+    async fn carry_out(&mut self, plan: ChangePlan) -> Result<(), Error> {
         let transaction = self.world.next_number();
         let begin = self.begin(plan.repeatable_read).await?;
         self.set_keep(&plan).await?;
@@ -188,7 +110,7 @@ impl Visitor {
         Ok(())
     }
 
-    async fn set_keep(&mut self, plan: &Plan) -> Result<(), Error> {
+    async fn set_keep(&mut self, plan: &ChangePlan) -> Result<(), Error> {
         let Some((key, digest)) = &plan.keep else {
             return Ok(());
         };
@@ -202,7 +124,7 @@ impl Visitor {
     }
 
     /// The changes, but for those that a savepoint took back.
-    async fn change_all(&mut self, plan: &Plan) -> Result<Vec<Done>, Error> {
+    async fn change_all(&mut self, plan: &ChangePlan) -> Result<Vec<Done>, Error> {
         let mut done = Vec::new();
         let steps: Vec<&[i32]> = if plan.bulk {
             vec![&plan.users]
@@ -229,42 +151,6 @@ impl Visitor {
             }
         }
         Ok(done)
-    }
-
-    /// Django's PasswordChangeView cycles the session key in the changing transaction.
-    async fn open_own(
-        &mut self,
-        plan: &Plan,
-        transaction: i64,
-        begin: Span,
-    ) -> Result<Option<Login>, Error> {
-        let user = plan.users[0];
-        let key = self.new_key();
-        let read = "select substr(password, 5)::bigint from auth_user where id = $1";
-        let Some(row) = self.db.query_opt(read, &[&user]).await? else {
-            return Ok(None);
-        };
-        self.insert_session(&key).await?;
-        let Some(linked) = self.link(&key, user, None, false).await? else {
-            return Ok(None);
-        };
-        Ok(Some(Login {
-            key,
-            user: Some(user),
-            transaction,
-            kind: "in the changing transaction".to_owned(),
-            generation: row.get(0),
-            versioned: false,
-            split: false,
-            read: linked,
-            begin,
-            // The earliest snapshot that it can have had, under any isolation level.
-            sight: Span {
-                sent: begin.sent,
-                returned: linked.returned,
-            },
-            known: 0,
-        }))
     }
 
     fn note_changes(

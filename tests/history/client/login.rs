@@ -2,51 +2,11 @@
 
 use tokio_postgres::Error;
 
-use super::{Visitor, transaction::Ending};
-use crate::ledger::{Login, Span};
-
-/// How a client logs in.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    repeatable_read: bool,
-    split: bool,
-    versioned: bool,
-    /// The session exists before anybody is logged in to it.
-    anonymous_first: bool,
-    savepoint: bool,
-    /// Inserts into the table itself instead of calling the function.
-    inserts: bool,
-    slow: bool,
-    ending: Ending,
-}
-
-impl Plan {
-    fn name(self) -> String {
-        let parts = [
-            (self.repeatable_read, "repeatable read"),
-            (
-                self.split && self.versioned,
-                "two transactions with version",
-            ),
-            (
-                self.split && !self.versioned,
-                "two transactions without version",
-            ),
-            (self.ending == Ending::CommitPrepared, "two-phase"),
-            (self.slow, "slow"),
-        ];
-        let names: Vec<&str> = parts
-            .iter()
-            .filter(|part| part.0)
-            .map(|part| part.1)
-            .collect();
-        if names.is_empty() {
-            "plain".to_owned()
-        } else {
-            names.join(", ")
-        }
-    }
-}
+use super::{Visitor, plan::LoginPlan};
+use crate::{
+    ledger::{Login, Span},
+    world::More,
+};
 
 /// What a login was shown.
 pub(super) struct Verified {
@@ -56,20 +16,6 @@ pub(super) struct Verified {
 }
 
 impl Visitor {
-    fn plan_login(&mut self) -> Plan {
-        let split = self.chance(20);
-        Plan {
-            repeatable_read: self.chance(15),
-            split,
-            versioned: self.chance(if split { 80 } else { 10 }),
-            anonymous_first: self.chance(15),
-            savepoint: self.chance(10),
-            inserts: self.chance(40),
-            slow: self.chance(50),
-            ending: self.draw_ending(5),
-        }
-    }
-
     /// One login, of whatever kind.
     pub(super) async fn log_in(&mut self, user: i32) -> Result<(), Error> {
         let plan = self.plan_login();
@@ -85,7 +31,7 @@ impl Visitor {
         let Some(mut verified) = self.verify(user).await? else {
             return self.db.batch_execute("rollback").await;
         };
-        self.pause(if plan.slow { 150 } else { 3 }).await;
+        self.hash(plan.slow).await;
         if plan.split {
             begin = self.begin(plan.repeatable_read).await?;
         }
@@ -117,6 +63,16 @@ impl Visitor {
             });
         }
         Ok(())
+    }
+
+    /// Verifying takes its time.
+    async fn hash(&mut self, slow: bool) {
+        let most_ms = match self.world.options.more {
+            Some(More::Reads) => 1000,
+            _ if slow => 150,
+            _ => 3,
+        };
+        self.pause(most_ms).await;
     }
 
     pub(super) fn note_login(&self, login: Login) {
@@ -154,7 +110,7 @@ impl Visitor {
         key: &str,
         user: i32,
         verified: &Verified,
-        plan: Plan,
+        plan: LoginPlan,
     ) -> Result<Option<Span>, Error> {
         if plan.savepoint {
             self.db.batch_execute("savepoint login").await?;

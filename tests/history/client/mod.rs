@@ -2,7 +2,9 @@
 
 mod change;
 mod login;
+mod own;
 mod people;
+mod plan;
 mod request;
 mod transaction;
 
@@ -11,7 +13,10 @@ use std::{sync::Arc, time::Duration};
 use fastrand::Rng;
 use tokio_postgres::{Client, Error};
 
-use crate::{ledger::Micros, world::World};
+use crate::{
+    ledger::Micros,
+    world::{More, World},
+};
 
 /// One client and its connection.
 pub struct Visitor {
@@ -50,8 +55,12 @@ impl Visitor {
         let Some(user) = self.world.some_user(&mut self.rng) else {
             return Ok(());
         };
-        if self.world.options.holds && self.chance(20) {
-            return self.hold(user).await;
+        let more = self.world.options.more;
+        match more {
+            Some(More::Holds) if self.chance(20) => return self.hold(user).await,
+            Some(More::Reads) if self.chance(70) => return self.log_in(user).await,
+            Some(More::Reads) => return self.change_one(user).await,
+            _ => {}
         }
         match self.rng.u32(0..1000) {
             0..400 => self.log_in(user).await,
@@ -88,9 +97,13 @@ impl Visitor {
         }
     }
 
+    /// The newest one every other time, because most of the others have ended.
     fn some_session(&mut self, user: Option<i32>) -> Option<String> {
         let books = self.world.ledger.books();
         let recent = books.recent.get(&user)?;
+        if self.rng.bool() {
+            return recent.back().cloned();
+        }
         self.rng.choice(recent).cloned()
     }
 }
