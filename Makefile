@@ -18,3 +18,9 @@ test: ## Test the daemon against a real PostgreSQL server, then against a real D
 	cargo build --locked
 	cargo test --locked
 	SESSION_REAPER_BIN=$(TARGET)/debug/session-reaper $(PYTHON) -m pytest --quiet tests/django/end_to_end
+
+.PHONY: soak
+soak: ## Check the promises for SECONDS=600 under faults and failovers, from a SEED
+	tests/install server
+	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_SEED=$(SEED) \
+		cargo test --locked --test history -- --ignored --nocapture

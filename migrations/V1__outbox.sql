@@ -144,7 +144,7 @@ comment on column session_reaper.revocation.sessions_ended is 'How many sessions
 comment on column session_reaper.revocation.tried_inline is 'The changing transaction itself has ended what it could (P4).';
 comment on column session_reaper.revocation.revoked_at is 'When the first sweep was done.';
 comment on column session_reaper.revocation.remembered_at is
-    'When a key was last noted that a request in flight may write back; the write-back grace counts from here.';
+    'When a key that a request in flight may write back was last seen to have been noted: the write-back grace counts from here. Infinity until it has been seen.';
 comment on column session_reaper.revocation.horizon_id is 'The running transactions that it waits for.';
 comment on column session_reaper.revocation.settled_at is 'When it was settled.';
 comment on column session_reaper.revocation.waited_out is

@@ -160,9 +160,10 @@ begin
         update session_reaper.revocation r
         set sessions_ended = r.sessions_ended + n.sessions,
             -- Only a key that is new here prolongs the grace: or a user who logs in anew under the
-            -- same key would keep it open for as long as he tries.
+            -- same key would keep it open for as long as he tries. It is not dated here, because this
+            -- transaction may commit much later; the settler does that once it can see it.
             remembered_at = case
-                when r.id = any (array(select k.revocation_id from remembered k)) then pg_catalog.clock_timestamp()
+                when r.id = any (array(select k.revocation_id from remembered k)) then 'infinity'
                 else r.remembered_at end
         from counted n
         where r.id = n.revocation_id
