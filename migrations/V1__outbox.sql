@@ -105,6 +105,7 @@ begin
         create table session_reaper.revoked_key (
             revocation_id bigint not null references session_reaper.revocation (id) on delete cascade,
             session_key %s not null,
+            ended boolean not null default false,
             primary key (revocation_id, session_key)
         ) $table$, session_key_type);
 
@@ -157,6 +158,9 @@ comment on table session_reaper.revoked_key is
     'Session keys that a revocation still has to end by name: the sessions of a deleted user, a single session, and those that an in-flight request may write back. Gone when it is settled. A key is a bearer credential: no role but the daemon''s may read this.';
 comment on column session_reaper.revoked_key.revocation_id is 'The revocation that ends it.';
 comment on column session_reaper.revoked_key.session_key is 'The key, as the session table has it.';
+
+comment on column session_reaper.revoked_key.ended is
+    'The session has been deleted once; the write-back grace is not prolonged for it again.';
 
 comment on table session_reaper.walk is
     'How far revocations of everybody have read the links, so that a restart goes on where it was. Kept here, because a key that the daemon sent as a parameter could reach the server''s log (P7).';

@@ -150,16 +150,16 @@ begin
         where s.:"session_key" = f.session_key
         returning f.revocation_id, f.session_key
     ), remembered as (
-        insert into session_reaper.revoked_key (revocation_id, session_key)
-        select d.revocation_id, d.session_key from deleted d where remember
-        on conflict do nothing
-        returning revocation_id
+        insert into session_reaper.revoked_key as k (revocation_id, session_key, ended)
+        select d.revocation_id, d.session_key, true from deleted d where remember
+        on conflict on constraint revoked_key_pkey do update set ended = true where not k.ended
+        returning k.revocation_id
     ), counted as (
         select d.revocation_id, pg_catalog.count(*) as sessions from deleted d group by d.revocation_id
     ), noted as (
         update session_reaper.revocation r
         set sessions_ended = r.sessions_ended + n.sessions,
-            -- Only a key that is new here prolongs the grace: or a user who logs in anew under the
+            -- Only a key that is ended for the first time prolongs the grace: or a user who logs in anew under the
             -- same key would keep it open for as long as he tries. It is not dated here, because this
             -- transaction may commit much later; the settler does that once it can see it.
             remembered_at = case
