@@ -20,6 +20,7 @@ mod process;
 mod proxy;
 mod purge;
 mod quiet;
+mod readme;
 mod replicas;
 mod secrecy;
 mod settling;
