@@ -2,13 +2,11 @@
 //! and four that start together would fail three; and in small transactions that give up quickly on a lock
 //! and try again, because whoever waits for one on the user table makes every login wait behind it.
 
-use std::time::Duration;
-
 use tokio_postgres::Client;
 
 use super::{
     Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check, rights, template::quote_literal,
-    triggers,
+    triggers, turn::wait_for_turn,
 };
 use crate::{connection::Target, settings};
 
@@ -20,12 +18,6 @@ const HISTORY: &str = "session_reaper.schema_history";
 
 /// How often a lock on a table of the site is tried for.
 const LOCK_TRIES: u32 = 20;
-
-/// Most tries give up almost at once, so that nobody queues behind them. Every fourth waits for longer than
-/// `deadlock_timeout` (1 s by default), since only a waiter that is in a deadlock check cancels an autovacuum.
-fn lock_timeout_ms(attempt: u32) -> u32 {
-    if attempt % 4 == 3 { 3000 } else { 50 }
-}
 
 /// What `migrate` did.
 #[derive(Debug, Default)]
@@ -87,12 +79,16 @@ async fn migrate_on(
         migrations: shape(client, &site, version).await?,
         ..Installed::default()
     };
+    if version < newest_version() {
+        // The functions and triggers are those of the newest shape.
+        return Ok(installed);
+    }
     client.batch_execute("set lock_timeout = '3s'").await?;
     behaviour::remember(client, "site", &check::site_digest(&site)).await?;
     installed.behaviour = behaviour::apply(client, &site).await?;
     for trigger in triggers::wanted(&site) {
         if !trigger.is_attached(client).await? {
-            attach(client, &trigger).await?;
+            attach(client, &site, &trigger).await?;
             installed
                 .triggers
                 .push(format!("{} on {}", trigger.name, trigger.table));
@@ -130,7 +126,7 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
     }
     let mut applied = Vec::new();
     for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, attempt).await?;
+        wait_for_turn(client, site, attempt).await?;
         let mut runner =
             embedded::migrations::runner().set_target(refinery::Target::Version(version));
         runner.set_migration_table_name(HISTORY);
@@ -152,9 +148,13 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
     })
 }
 
-async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<(), Error> {
+async fn attach(
+    client: &mut Client,
+    site: &Site,
+    trigger: &triggers::Trigger<'_>,
+) -> Result<(), Error> {
     for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, attempt).await?;
+        wait_for_turn(client, site, attempt).await?;
         match trigger.attach(client).await {
             Err(Error::Connection(error)) if error.is_lock_timeout() => {}
             result => return result,
@@ -164,18 +164,6 @@ async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<
         what: trigger.table.to_string(),
         tries: LOCK_TRIES,
     })
-}
-
-async fn wait_for_turn(client: &Client, attempt: u32) -> Result<(), Error> {
-    if attempt > 0 {
-        let pause = 200 + fastrand::u64(0..300);
-        tokio::time::sleep(Duration::from_millis(pause)).await;
-    }
-    let timeout = lock_timeout_ms(attempt);
-    client
-        .batch_execute(&format!("set lock_timeout = '{timeout}ms'"))
-        .await?;
-    Ok(())
 }
 
 /// A lock that was not to be had is worth another try; anything else is the operator's to mend.

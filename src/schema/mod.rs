@@ -12,6 +12,7 @@ mod rights;
 mod site;
 mod template;
 mod triggers;
+mod turn;
 
 pub use check::{check, installed_version};
 pub use error::Error;

@@ -32,7 +32,7 @@ pub struct Table {
     pub schema: String,
     /// Name, unquoted.
     pub name: String,
-    oid: u32,
+    pub(super) oid: u32,
 }
 
 /// A column with its type.

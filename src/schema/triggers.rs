@@ -63,8 +63,8 @@ impl Trigger<'_> {
                 "-- schema::triggers::is_attached
                 select t.tgenabled in ('O', 'A'), pg_catalog.obj_description(t.oid, 'pg_trigger')
                 from pg_catalog.pg_trigger t
-                where t.tgrelid = $1::text::pg_catalog.regclass and t.tgname = $2::text",
-                &[&self.table.quoted(), &self.name],
+                where t.tgrelid = $1 and t.tgname = $2::text",
+                &[&self.table.oid, &self.name],
             )
             .await?;
         Ok(row.is_some_and(|row| {

@@ -11,6 +11,7 @@ mod crash;
 mod failover;
 mod fails_closed;
 mod hold;
+mod migrate;
 mod outage;
 mod password_change;
 mod poison;
