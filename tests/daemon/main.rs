@@ -22,5 +22,6 @@ mod quiet;
 mod replicas;
 mod secrecy;
 mod settling;
+mod shapes;
 mod stage;
 mod tls;
