@@ -20,6 +20,7 @@ mod proxy;
 mod purge;
 mod quiet;
 mod replicas;
+mod roles;
 mod secrecy;
 mod settling;
 mod shapes;
