@@ -22,8 +22,9 @@ pub(super) fn statements(statement_timeout_s: u64) -> String {
         // Below deadlock_timeout, which is 1 s by default: the daemon gives way before the server looks for a
         // deadlock and picks the app as its victim.
         "set lock_timeout = '400ms'".to_owned(),
-        // A daemon that is stopped in the middle of a transaction must not keep the app's rows locked.
-        "set idle_in_transaction_session_timeout = '30s'".to_owned(),
+        // A daemon that is stopped or cut off in the middle of a transaction must not keep the app's rows locked, nor
+        // revocations open that wait for everybody who was running. Between two statements it does next to nothing.
+        "set idle_in_transaction_session_timeout = '5s'".to_owned(),
         // Notices are for people, and the driver would hand each of them to the log.
         "set client_min_messages = warning".to_owned(),
     ];

@@ -224,7 +224,7 @@ async fn pooled_and_single_connections_have_the_same_session() {
         ("synchronous_commit", "off"),
         ("statement_timeout", "30s"),
         ("lock_timeout", "400ms"),
-        ("idle_in_transaction_session_timeout", "30s"),
+        ("idle_in_transaction_session_timeout", "5s"),
         ("client_min_messages", "warning"),
         ("search_path", "\"$user\", public"),
     ] {
