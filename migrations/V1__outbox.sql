@@ -82,10 +82,12 @@ begin
           and a.attname = pg_catalog.current_setting('session_reaper.user_key')
           and not a.attisdropped;
 
+    -- No foreign keys to change and horizon: only our own functions write these numbers, and checking them would
+    -- be a tenth of what a bulk change of passwords pays.
     execute pg_catalog.format($table$
         create table session_reaper.revocation (
             id bigint generated always as identity primary key,
-            change_id bigint not null references session_reaper.change (id),
+            change_id bigint not null,
             scope text not null,
             user_id %s,
             reason text not null,
@@ -97,7 +99,7 @@ begin
             tried_inline boolean not null default false,
             revoked_at timestamptz,
             remembered_at timestamptz,
-            horizon_id bigint references session_reaper.horizon (id),
+            horizon_id bigint,
             settled_at timestamptz,
             waited_out boolean not null default false,
             -- What makes one stubborn revocation wait without holding up the others.
@@ -114,7 +116,14 @@ begin
         create table session_reaper.revoked_key (
             revocation_id bigint not null references session_reaper.revocation (id) on delete cascade,
             session_key %s not null,
+            ended boolean not null default false,
             primary key (revocation_id, session_key)
+        ) $table$, session_key_type);
+
+    execute pg_catalog.format($table$
+        create table session_reaper.walk (
+            revocation_id bigint primary key references session_reaper.revocation (id) on delete cascade,
+            session_key %s not null
         ) $table$, session_key_type);
 end
 $$;
@@ -147,7 +156,7 @@ comment on column session_reaper.revocation.sessions_ended is 'How many sessions
 comment on column session_reaper.revocation.tried_inline is 'The changing transaction itself has ended what it could (P4).';
 comment on column session_reaper.revocation.revoked_at is 'When the first sweep was done.';
 comment on column session_reaper.revocation.remembered_at is
-    'When a key was last noted that a request in flight may write back; the write-back grace counts from here.';
+    'When a key that a request in flight may write back was last seen to have been noted: the write-back grace counts from here. Infinity until it has been seen.';
 comment on column session_reaper.revocation.horizon_id is 'The running transactions that it waits for.';
 comment on column session_reaper.revocation.settled_at is 'When it was settled.';
 comment on column session_reaper.revocation.waited_out is
@@ -160,6 +169,14 @@ comment on table session_reaper.revoked_key is
     'Session keys that a revocation still has to end by name: the sessions of a deleted user, a single session, and those that an in-flight request may write back. Gone when it is settled. A key is a bearer credential: no role but the daemon''s may read this.';
 comment on column session_reaper.revoked_key.revocation_id is 'The revocation that ends it.';
 comment on column session_reaper.revoked_key.session_key is 'The key, as the session table has it.';
+
+comment on column session_reaper.revoked_key.ended is
+    'The session has been deleted once; the write-back grace is not prolonged for it again.';
+
+comment on table session_reaper.walk is
+    'How far revocations of everybody have read the links, so that a restart goes on where it was. Kept here, because a key that the daemon sent as a parameter could reach the server''s log (P7).';
+comment on column session_reaper.walk.revocation_id is 'The revocation that walks.';
+comment on column session_reaper.walk.session_key is 'The last key that it has read.';
 
 create table session_reaper.purge (
     only_row boolean primary key default true check (only_row),

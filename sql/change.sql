@@ -7,19 +7,19 @@ language plpgsql
 set search_path = ''
 as $$
 declare
-    this_change bigint;
     revocation bigint;
 begin
-    select c.id into this_change
-    from session_reaper.change c
-    where c.xid = pg_catalog.pg_current_xact_id() and c.begun_at = pg_catalog.now();
-    if not found then
-        insert into session_reaper.change default values returning id into this_change;
-    end if;
+    -- Every user after the first of a bulk change pays for this one statement only.
     insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest)
-    values (this_change, for_scope, for_user, why, under_policy,
-        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex'))
+    select c.id, for_scope, for_user, why, under_policy,
+        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex')
+    from session_reaper.change c
+    where c.xid = pg_catalog.pg_current_xact_id() and c.begun_at = pg_catalog.now()
     returning id into revocation;
+    if revocation is null then
+        insert into session_reaper.change default values;
+        return session_reaper.request(for_scope, for_user, why, under_policy, keep_session);
+    end if;
     return revocation;
 end
 $$;

@@ -1,4 +1,4 @@
--- What the triggers on the site's user table do. That they are there is the business of src/schema/triggers.rs,
+-- What the triggers on the site's tables do. That they are there is the business of src/schema/triggers.rs,
 -- which attaches them one table a transaction and only where they differ.
 
 -- After the update and for each row, with a WHEN that compares: Django's save() writes every column, and a
@@ -22,6 +22,30 @@ $$;
 
 comment on function session_reaper.credential_changed() is
     'Asks for the sessions of a user to end whose watched column has changed. Arguments: reason and policy.';
+
+-- The same for a table beside the users, whose column for the user has to be looked up for each row. A function of
+-- its own, so that a bulk change of passwords does not pay for that.
+create or replace function session_reaper.factor_changed()
+returns trigger
+language plpgsql
+security definer
+set search_path = ''
+as $$
+declare
+    changed record := case when tg_op = 'DELETE' then old else new end;
+    user_id :user_key_type;
+begin
+    execute pg_catalog.format('select ($1).%I', tg_argv[2]) into user_id using changed;
+    if user_id is not null and coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') <> 'on' then
+        perform session_reaper.request('user', user_id, tg_argv[0], tg_argv[1],
+            pg_catalog.current_setting('session_reaper.keep_session', true));
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.factor_changed() is
+    'Asks for the sessions of a user to end whose row in another table has come, changed or gone. Arguments: reason, policy, and the column that names the user.';
 
 -- The foreign key is about to delete the links, after which nobody knows which sessions were the user's. So
 -- they are noted by key. Runs after the delete, because a BEFORE trigger would record deletes that another

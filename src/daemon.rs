@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// The longest that a stop may take; a batch takes milliseconds. Below `TimeoutStopSec` of the unit.
-const LONGEST_STOP: Duration = Duration::from_secs(20);
+pub(crate) const LONGEST_STOP: Duration = Duration::from_secs(20);
 
 /// What the daemon is given.
 pub struct Daemon {
@@ -72,10 +72,10 @@ impl Daemon {
         tracing::info!(database = self.target.describe(), sessions = %site.sessions, users = %site.users, "started");
         loop {
             tokio::select! {
+                biased; // At a stop the workers end, too, and that is no bug.
                 () = self.stop.stopped() => break,
                 () = self.reload.notified() => self.reload(&sender, &supervisor),
-                // Workers end when they are told to. One that ends by itself has met a bug of ours, and
-                // the others may wait for it in vain: all begin anew, which loses nothing.
+                // One that ends by itself has met a bug of ours, and the others may wait for it in vain.
                 Some(ended) = tasks.join_next(), if !self.stop.is_stopped() => {
                     tracing::error!(bug = ?ended.err(), "a worker has ended by itself, please report it; all workers start again");
                     tasks.shutdown().await;

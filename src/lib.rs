@@ -10,6 +10,7 @@ pub mod command;
 pub mod connection;
 pub mod daemon;
 pub mod demo;
+mod grace;
 mod horizon;
 pub mod listener;
 mod listening;

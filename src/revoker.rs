@@ -5,7 +5,7 @@
 //! is no "running" state that a crash could leave behind (P3), and any number of daemons share the work.
 //! A row that fails is postponed alone and does not hold up the rest.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::{Transaction, error::SqlState};
 
@@ -33,16 +33,34 @@ pub struct Report {
     pub revocations: usize,
     /// Sessions that were deleted.
     pub sessions: i64,
+    /// Whether there is more to do.
+    pub more: More,
+}
+
+/// Whether there is more to do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum More {
+    /// At once.
+    Now,
+    /// After a rest.
+    Paced,
+    /// Not that we knew.
+    #[default]
+    No,
 }
 
 impl Worker for Revoker {
     const TASK: &'static str = "revoke";
 
     async fn run_once(&mut self) -> Result<Duration, Error> {
-        self.drain().await?;
-        Ok(Duration::from_secs(
-            self.settings.now().listen.poll_interval_s,
-        ))
+        let begun = Instant::now();
+        let report = self.revoke_some().await?;
+        Ok(match report.more {
+            More::Now => Duration::ZERO,
+            // Everybody's sessions are paced: as much rest as work, unless somebody else's bell rings (P6).
+            More::Paced => begun.elapsed(),
+            More::No => Duration::from_secs(self.settings.now().listen.poll_interval_s),
+        })
     }
 
     fn pool(&self) -> &Pool {
@@ -51,31 +69,30 @@ impl Worker for Revoker {
 }
 
 impl Revoker {
-    /// Works until nothing is requested any more.
+    /// One batch, and one page of a revocation of everybody, so that neither holds up the other and a stop is
+    /// heard in between.
     ///
     /// # Errors
     /// When the database cannot be reached; a revocation that fails by itself is postponed instead.
-    pub async fn drain(&self) -> Result<Report, Error> {
-        let mut total = Report::default();
-        loop {
-            let settings = self.settings.now();
-            let report = self.revoke_batch(&settings.revoke).await?;
-            total.revocations += report.revocations;
-            total.sessions += report.sessions;
-            if report.revocations > 0 {
-                self.settler.ring();
-                tracing::info!(
-                    revocations = report.revocations,
-                    sessions = report.sessions,
-                    "revoked"
-                );
-            }
-            if !self.revoke_everyone(&settings.revoke).await?
-                && report.revocations < settings.revoke.batch_rows as usize
-            {
-                return Ok(total);
-            }
+    pub async fn revoke_some(&self) -> Result<Report, Error> {
+        let settings = self.settings.now();
+        let mut report = self.revoke_batch(&settings.revoke).await?;
+        if report.revocations > 0 {
+            self.settler.ring();
+            tracing::info!(
+                revocations = report.revocations,
+                sessions = report.sessions,
+                "revoked"
+            );
         }
+        let page = self.revoke_page(&settings.revoke).await?;
+        report.sessions += page.as_ref().map_or(0, |page| page.ended);
+        report.more = match page {
+            _ if report.revocations >= settings.revoke.batch_rows as usize => More::Now,
+            Some(page) if page.more => More::Paced,
+            _ => More::No,
+        };
+        Ok(report)
     }
 
     /// One transaction for many revocations; where that fails for another reason than a lost connection, one
@@ -121,6 +138,7 @@ impl Revoker {
             Ok(Report {
                 revocations: ids.len(),
                 sessions,
+                ..Report::default()
             })
         })
         .await;
@@ -150,42 +168,27 @@ impl Revoker {
     }
 
     /// The breach switch, a page of links at a time. Its row is locked while a page is read, so that replicas
-    /// do not walk side by side; a restart begins anew and passes over what is gone already. Says whether
-    /// there was one.
-    async fn revoke_everyone(&self, settings: &Revoke) -> Result<bool, Error> {
-        let mut after: Option<String> = None;
-        let mut sessions = 0;
-        loop {
-            let page = self.revoke_page(after.as_deref(), settings);
-            let Some(page) = answered(&self.pool, page).await? else {
-                return Ok(after.is_some());
+    /// do not walk side by side.
+    async fn revoke_page(&self, settings: &Revoke) -> Result<Option<Page>, Error> {
+        let page = answered(&self.pool, async {
+            let mut client = self.pool.get().await?;
+            let transaction = client.transaction().await?;
+            let Some(id) = claim_everyone(&transaction).await? else {
+                return Ok(None);
             };
-            sessions += page.ended;
-            after = page.last;
+            let page = sweep_everyone(&transaction, id, settings).await?;
             if !page.more {
-                self.settler.ring();
-                tracing::info!(revocation = page.revocation, sessions, "revoked everyone");
-                return Ok(true);
+                mark(&transaction, &[id]).await?;
             }
+            transaction.commit().await?;
+            Ok(Some(page))
+        })
+        .await?;
+        if page.as_ref().is_some_and(|page| !page.more) {
+            self.settler.ring();
+            tracing::info!("revoked everybody");
         }
-    }
-
-    async fn revoke_page(
-        &self,
-        after: Option<&str>,
-        settings: &Revoke,
-    ) -> Result<Option<Page>, Error> {
-        let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await?;
-        let Some(id) = claim_everyone(&transaction).await? else {
-            return Ok(None);
-        };
-        let page = sweep_everyone(&transaction, id, after, settings).await?;
-        if !page.more {
-            mark(&transaction, &[id]).await?;
-        }
-        transaction.commit().await?;
-        Ok(Some(page))
+        Ok(page)
     }
 }
 
@@ -252,9 +255,8 @@ async fn claim_everyone(transaction: &Transaction<'_>) -> Result<Option<i64>, Er
     Ok(row.map(|row| row.get(0)))
 }
 
+/// One page of a revocation of everybody.
 struct Page {
-    revocation: i64,
-    last: Option<String>,
     ended: i64,
     more: bool,
 }
@@ -262,22 +264,18 @@ struct Page {
 async fn sweep_everyone(
     transaction: &Transaction<'_>,
     id: i64,
-    after: Option<&str>,
     settings: &Revoke,
 ) -> Result<Page, Error> {
     let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
     let row = transaction
         .query_one(
             "-- revoker::sweep_everyone
-            select s.after::text, s.ended, s.more
-            from session_reaper.sweep_everyone($1, $2::text, $3, $4) s",
-            &[&id, &after, &most, &(settings.write_back_grace_s > 0)],
+            select s.ended, s.more from session_reaper.sweep_everyone($1, $2, $3) s",
+            &[&id, &most, &(settings.write_back_grace_s > 0)],
         )
         .await?;
     Ok(Page {
-        revocation: id,
-        last: row.get(0),
-        ended: row.get(1),
-        more: row.get(2),
+        ended: row.get(0),
+        more: row.get(1),
     })
 }

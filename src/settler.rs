@@ -17,7 +17,7 @@ use std::time::Duration;
 use crate::{
     backoff::Backoff,
     connection::{Error, Pool, answered},
-    horizon,
+    grace, horizon,
     revoker::sweep,
     settings::Revoke,
     worker::{InForce, Worker},
@@ -98,6 +98,7 @@ impl Settler {
         }
         let advance = horizon::advance(&pool, settings.revoke.settle_cap_s);
         answered(&pool, advance).await?;
+        answered(&pool, grace::begin(&pool)).await?;
         let mut report = Report {
             late_sessions: answered(&pool, self.sweep_waiting(&settings.revoke)).await?,
             ..Report::default()
@@ -190,7 +191,7 @@ async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
         });
     }
     let sessions = sweep(&transaction, &ids, settings).await?;
-    let settled = mark_settled(&transaction, &ids).await?;
+    let settled = mark_settled(&transaction, &ids, settings.write_back_grace_s).await?;
     transaction.commit().await?;
     let contested = rows
         .iter()
@@ -208,23 +209,31 @@ async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
 async fn mark_settled(
     transaction: &tokio_postgres::Transaction<'_>,
     ids: &[i64],
+    grace_s: u64,
 ) -> Result<Vec<i64>, Error> {
     let rows = transaction
         .query(
             "-- settler::mark_settled
             with left_over as materialized (
-                select distinct c.revocation_id as id from session_reaper.condemned($1) c
+                select array(
+                    select i.id from unnest(session_reaper.unfinished($1)) as i (id)
+                    union
+                    -- What the last sweep itself has ended may be written back, too.
+                    select r.id
+                    from session_reaper.revocation r
+                    where r.id = any ($1)
+                      and r.remembered_at + $2::double precision * interval '1 second' > clock_timestamp()
+                ) as ids
             ), marked as (
                 update session_reaper.revocation r
-                set state = case when l.id is null then 'settled' else r.state end,
-                    settled_at = case when l.id is null then clock_timestamp() end,
+                set state = case when r.id = any (l.ids) then r.state else 'settled' end,
+                    settled_at = case when r.id = any (l.ids) then null else clock_timestamp() end,
                     attempts = r.attempts + 1,
                     next_attempt_at = clock_timestamp()
                         + least(interval '5 ms' * 2 ^ least(r.attempts, 9), interval '1 second'),
-                    last_error = case when l.id is not null then r.last_error end
-                from unnest($1) as i (id)
-                left join left_over l on l.id = i.id
-                where r.id = i.id
+                    last_error = case when r.id = any (l.ids) then r.last_error end
+                from left_over l
+                where r.id = any ($1)
                 returning r.id, r.state, r.attempts, r.last_error
             ), forgotten as (
                 delete from session_reaper.revoked_key k
@@ -232,7 +241,7 @@ async fn mark_settled(
                 where m.state = 'settled' and k.revocation_id = m.id
             )
             select m.id, m.state = 'settled', m.attempts, m.last_error from marked m",
-            &[&ids],
+            &[&ids, &(grace_s as f64)],
         )
         .await?;
     for row in &rows {

@@ -4,7 +4,7 @@
 //! daemon that runs but hears nothing is the failure that a watchdog is for.
 
 use std::{
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -31,10 +31,7 @@ impl Supervisor {
 
     /// A heartbeat came back.
     pub fn alive(&self, round_trip: Duration) {
-        let first = {
-            let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            !std::mem::replace(&mut told.ready, true)
-        };
+        let first = !std::mem::replace(&mut self.told().ready, true);
         if first {
             tell(&[NotifyState::Ready]);
         }
@@ -51,8 +48,12 @@ impl Supervisor {
         self.status(&format!("not listening: {error}"));
     }
 
-    /// The settings are being read again.
+    /// The settings are being read again. Nothing is said before it was ready, because what ends a reload is
+    /// the word that means ready.
     pub fn reloading(&self) {
+        if !self.told().ready {
+            return;
+        }
         if let Ok(now) = NotifyState::monotonic_usec_now() {
             tell(&[NotifyState::Reloading, now]);
         }
@@ -60,7 +61,9 @@ impl Supervisor {
 
     /// The settings have been read again.
     pub fn reloaded(&self) {
-        tell(&[NotifyState::Ready]);
+        if self.told().ready {
+            tell(&[NotifyState::Ready]);
+        }
     }
 
     /// The daemon stops.
@@ -71,8 +74,12 @@ impl Supervisor {
         ]);
     }
 
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn status(&self, status: &str) {
-        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = self.told();
         if told.status != status {
             status.clone_into(&mut told.status);
             tell(&[NotifyState::Status(status)]);

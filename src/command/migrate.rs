@@ -12,6 +12,7 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
     let installed = schema::migrate(target, &settings.site).await?;
     for (what, names) in [
         ("migration", installed.migrations),
+        ("reference", installed.references),
         (
             "functions",
             installed
@@ -21,6 +22,7 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
                 .collect(),
         ),
         ("trigger", installed.triggers),
+        ("taken off", installed.detached),
     ] {
         for name in names {
             println!("{what:<10} {name}");
@@ -30,17 +32,13 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-pub async fn uninstall(
-    target: &Target,
-    settings: &Settings,
-    yes: bool,
-) -> Result<ExitCode, Failure> {
+pub async fn uninstall(target: &Target, yes: bool) -> Result<ExitCode, Failure> {
     if !yes && !confirmed(target)? {
         return Err(Failure::Setting(anyhow::anyhow!(
             "nothing was removed; say --yes to remove it without a question"
         )));
     }
-    schema::uninstall(target, &settings.site).await?;
+    schema::uninstall(target).await?;
     println!("session-reaper is removed from {}", target.describe());
     Ok(ExitCode::SUCCESS)
 }

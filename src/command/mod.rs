@@ -69,10 +69,10 @@ fn read_settings(arguments: &Arguments, environment: &Environment) -> Result<Set
     Ok(settings)
 }
 
-/// What a command that ends by itself has to say, it prints; it logs what goes wrong only.
+/// What a command other than `run` has to say, it prints; it logs what goes wrong only.
 fn log_of(arguments: &Arguments, settings: &Settings) -> Log {
     let mut log = settings.log.clone();
-    if !matches!(arguments.command, Command::Run | Command::Demo(_)) && log == Log::default() {
+    if !matches!(arguments.command, Command::Run) && log == Log::default() {
         log.level = "warn".to_owned();
     }
     log
@@ -85,7 +85,7 @@ async fn dispatch(
 ) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Migrate => migrate::migrate(&target, &settings).await,
-        Command::Uninstall { yes } => migrate::uninstall(&target, &settings, *yes).await,
+        Command::Uninstall { yes } => migrate::uninstall(&target, *yes).await,
         Command::Run => run::run(arguments, settings, target).await,
         Command::Purge(purge) => purge::purge(purge, settings, &target).await,
         Command::Revoke(revoke) => revoke::revoke(revoke, settings, &target).await,

@@ -77,7 +77,7 @@ async fn work(
     wait: Duration,
 ) -> Result<Progress, Failure> {
     let (_sender, settings) = InForce::new(settings);
-    let revoker = Revoker {
+    let mut revoker = Revoker {
         pool: pool.clone(),
         settings: settings.clone(),
         settler: Bell::default(),
@@ -87,8 +87,8 @@ async fn work(
     let spinner = ProgressBar::new_spinner().with_message("ending sessions");
     spinner.enable_steady_tick(Duration::from_millis(100));
     loop {
-        revoker.drain().await?;
-        let rest = settler.run_once().await?;
+        let more = revoker.run_once().await?;
+        let rest = settler.run_once().await?.min(more);
         let progress = look(pool, revocation).await?;
         spinner.set_message(format!("{} sessions ended, settling", progress.sessions));
         if progress.settled || Instant::now() >= deadline {

@@ -22,9 +22,14 @@ pub(super) fn statements(statement_timeout_s: u64) -> String {
         // Below deadlock_timeout, which is 1 s by default: the daemon gives way before the server looks for a
         // deadlock and picks the app as its victim.
         "set lock_timeout = '400ms'".to_owned(),
-        // A daemon that is stopped or cut off in the middle of a transaction must not keep the app's rows locked, nor
-        // revocations open that wait for everybody who was running. Between two statements it does next to nothing.
+        // A daemon that is stopped, or cut off, in the middle of a transaction must not keep the app's rows locked,
+        // nor revocations waiting for that transaction. Between two statements of ours there are milliseconds.
         "set idle_in_transaction_session_timeout = '5s'".to_owned(),
+        // After a bulk change, statistics still say that our tables are empty, and reading one of them whole for
+        // each of a thousand rows looks cheap. Everything that the daemon asks has an index.
+        "set enable_seqscan = off".to_owned(),
+        // It counts the penalty for what is off as a cost that compiling might save.
+        "set jit = off".to_owned(),
         // Notices are for people, and the driver would hand each of them to the log.
         "set client_min_messages = warning".to_owned(),
     ];

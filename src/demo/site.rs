@@ -4,12 +4,13 @@
 
 mod session;
 
+use std::ops::Range;
+
 use tokio_postgres::{Client, Error, GenericClient};
 
-pub use session::password_hash;
+use session::password_hash;
 
-// Django's SESSION_COOKIE_AGE.
-const SESSION_AGE_S: f64 = 1_209_600.0;
+const DAY_S: f64 = 86_400.0;
 
 /// Creates Django's tables.
 pub async fn create_tables(client: &Client) -> Result<(), Error> {
@@ -40,7 +41,7 @@ pub async fn sign_up(client: &impl GenericClient, names: &[String]) -> Result<Ve
 /// caller's client is a transaction, it is that one.
 pub async fn log_in(client: &impl GenericClient, users: &[i32]) -> Result<Vec<String>, Error> {
     let data: Vec<String> = users.iter().map(|id| session::of_user(*id)).collect();
-    let keys = open(client, &data, SESSION_AGE_S).await?;
+    let keys = open(client, &data, 13.0 * DAY_S..14.0 * DAY_S).await?;
     client
         .execute(
             "-- demo::site::log_in
@@ -57,46 +58,56 @@ pub async fn visit(client: &impl GenericClient, visitors: usize) -> Result<Vec<S
     let data: Vec<String> = std::iter::repeat_with(session::of_nobody)
         .take(visitors)
         .collect();
-    open(client, &data, SESSION_AGE_S).await
+    open(client, &data, 13.0 * DAY_S..14.0 * DAY_S).await
 }
 
-/// Leaves sessions behind that expired an hour ago, as they gather where nobody runs `clearsessions`.
+/// Leaves sessions behind that expired within the last day, as they gather where nobody runs `clearsessions`.
 pub async fn abandon(client: &impl GenericClient, sessions: usize) -> Result<Vec<String>, Error> {
     let data: Vec<String> = std::iter::repeat_with(session::of_nobody)
         .take(sessions)
         .collect();
-    open(client, &data, -3600.0).await
+    open(client, &data, -DAY_S..-3600.0).await
 }
 
 async fn open(
     client: &impl GenericClient,
     data: &[String],
-    expires_in_s: f64,
+    expires_in_s: Range<f64>,
 ) -> Result<Vec<String>, Error> {
     let keys: Vec<String> = data.iter().map(|_| session::key()).collect();
     client
         .execute(
             "-- demo::site::open
              insert into django_session (session_key, session_data, expire_date)
-             select s.key, s.data, now() + make_interval(secs => $3)
+             select s.key, s.data, now() + make_interval(secs => $3::float8 + random() * ($4::float8 - $3))
              from unnest($1::text[], $2::text[]) as s (key, data)",
             &[
                 /* session_key */ &keys,
                 /* session_data */ &data,
-                /* secs */ &expires_in_s,
+                /* secs, from */ &expires_in_s.start,
+                /* secs, to */ &expires_in_s.end,
             ],
         )
         .await?;
     Ok(keys)
 }
 
-/// Gives a user a new password, as any program with a database connection can.
+/// Gives a user a new password.
 pub async fn change_password(client: &impl GenericClient, user: i32) -> Result<(), Error> {
+    change_passwords(client, &[user]).await
+}
+
+/// Gives users new passwords in one statement, as any program with a database connection can.
+pub async fn change_passwords(client: &impl GenericClient, users: &[i32]) -> Result<(), Error> {
+    let hashes: Vec<String> = users.iter().map(|_| password_hash()).collect();
     client
         .execute(
-            "-- demo::site::change_password
-             update auth_user set password = $1 where id = $2",
-            &[/* password */ &password_hash(), /* id */ &user],
+            "-- demo::site::change_passwords
+             update auth_user u
+             set password = n.hash
+             from unnest($1::int[], $2::text[]) as n (id, hash)
+             where u.id = n.id",
+            &[/* id */ &users, /* password */ &hashes],
         )
         .await?;
     Ok(())
@@ -111,7 +122,36 @@ pub async fn count(client: &impl GenericClient, keys: &[String]) -> Result<usize
             &[/* session_key */ &keys],
         )
         .await?;
-    Ok(row.get::<_, i64>(0).unsigned_abs() as usize)
+    Ok(whole(row.get(0)))
+}
+
+/// Whether any session has expired and is still there.
+pub async fn has_expired(client: &impl GenericClient) -> Result<bool, Error> {
+    let row = client
+        .query_one(
+            "-- demo::site::has_expired
+             select exists (select from django_session where expire_date < now())",
+            &[],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// How many sessions have expired and are still there.
+pub async fn count_expired(client: &impl GenericClient) -> Result<usize, Error> {
+    let row = client
+        .query_one(
+            "-- demo::site::count_expired
+             select count(*) from django_session where expire_date < now()",
+            &[],
+        )
+        .await?;
+    Ok(whole(row.get(0)))
+}
+
+/// A count as the database gives it: signed, but never negative.
+pub fn whole(count: i64) -> usize {
+    usize::try_from(count).unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 
 use tokio_postgres::Client;
 
-use super::{Error, Site, behaviour, migrate::newest_version, triggers};
+use super::{Error, Site, behaviour, migrate::newest_version, references, triggers};
 use crate::settings;
 
 /// PostgreSQL 14 brought `create or replace trigger` and `idle_session_timeout`.
 const OLDEST_SERVER: i32 = 140_000;
 
-/// Refuses a schema that this release does not know, and a site whose triggers are not in place.
+/// Refuses a schema that this release does not know, and a site whose foreign keys or triggers are not in place.
 ///
 /// # Errors
 /// A sentence that names the command that mends it.
@@ -27,6 +27,12 @@ pub async fn check(client: &Client, settings: &settings::Site) -> Result<Site, E
     }
     let site = Site::inspect(client, settings).await?;
     same_site(client, &site).await?;
+    for reference in references::wanted(&site) {
+        if !reference.is_there(client).await? {
+            let table = reference.table.to_string();
+            return Err(Error::NoReference { table });
+        }
+    }
     for trigger in triggers::wanted(&site) {
         if !trigger.is_attached(client).await? {
             let (name, table) = (trigger.name.to_owned(), trigger.table.to_string());

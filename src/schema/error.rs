@@ -65,6 +65,22 @@ pub enum Error {
     )]
     NoTrigger { name: String, table: String },
     #[error(
+        "the role {role} does not own {what}: run this as {owner}, or as a role that is a member of it"
+    )]
+    NotOwner {
+        role: String,
+        what: String,
+        owner: String,
+    },
+    #[error(
+        "the role {role} may not create the schema session_reaper: let it, with: grant create on database {database} to {role}"
+    )]
+    NoCreate { role: String, database: String },
+    #[error(
+        "session_reaper.user_session does not refer to {table}, which seems to have been created anew: run `session-reaper migrate`"
+    )]
+    NoReference { table: String },
+    #[error(
         "could not lock {what} within {tries} tries because other transactions hold it: try again when the site is quieter, or look for a long transaction in pg_stat_activity"
     )]
     Busy { what: String, tries: u32 },

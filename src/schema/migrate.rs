@@ -5,8 +5,11 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check, rights, template::quote_literal,
-    triggers, turn::wait_for_turn,
+    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check,
+    patience::{LOCK_TRIES, wait_for_turn},
+    references, rights,
+    template::quote_literal,
+    triggers,
 };
 use crate::{connection::Target, settings};
 
@@ -16,18 +19,19 @@ mod embedded {
 
 const HISTORY: &str = "session_reaper.schema_history";
 
-/// How often a lock on a table of the site is tried for.
-const LOCK_TRIES: u32 = 20;
-
 /// What `migrate` did.
 #[derive(Debug, Default)]
 pub struct Installed {
     /// Migrations that were applied, as `V1__name`.
     pub migrations: Vec<String>,
+    /// Foreign keys that were made anew, because a table of the site had been.
+    pub references: Vec<String>,
     /// Files of `sql/` that were applied.
     pub behaviour: Vec<&'static str>,
     /// Triggers that were attached, with their tables.
     pub triggers: Vec<String>,
+    /// Triggers that were taken off, because the settings ask for them no more.
+    pub detached: Vec<String>,
 }
 
 /// The version that this release's migrations lead to.
@@ -75,20 +79,23 @@ async fn migrate_on(
     check::not_newer(client).await?;
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
+    rights::check(client, &site).await?;
     let mut installed = Installed {
         migrations: shape(client, &site, version).await?,
         ..Installed::default()
     };
     if version < newest_version() {
-        // The functions and triggers are those of the newest shape.
+        // Functions and triggers are those of the newest shape.
         return Ok(installed);
     }
+    installed.references = references::mend(client, &site).await?;
     client.batch_execute("set lock_timeout = '3s'").await?;
     behaviour::remember(client, "site", &check::site_digest(&site)).await?;
     installed.behaviour = behaviour::apply(client, &site).await?;
+    installed.detached = triggers::detach_others(client, &site).await?;
     for trigger in triggers::wanted(&site) {
         if !trigger.is_attached(client).await? {
-            attach(client, &site, &trigger).await?;
+            attach(client, &trigger).await?;
             installed
                 .triggers
                 .push(format!("{} on {}", trigger.name, trigger.table));
@@ -99,7 +106,7 @@ async fn migrate_on(
 }
 
 /// The statement time-out is off: whoever comes second waits until the first has finished.
-async fn lock(client: &Client) -> Result<(), Error> {
+pub(super) async fn lock(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(&format!(
             "set statement_timeout = 0; set lock_timeout = 0;
@@ -125,8 +132,9 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
         client.batch_execute(&set).await?;
     }
     let mut applied = Vec::new();
+    let tables = [site.sessions.oid, site.users.oid];
     for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, site, attempt).await?;
+        wait_for_turn(client, &tables, attempt).await?;
         let mut runner =
             embedded::migrations::runner().set_target(refinery::Target::Version(version));
         runner.set_migration_table_name(HISTORY);
@@ -148,13 +156,9 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
     })
 }
 
-async fn attach(
-    client: &mut Client,
-    site: &Site,
-    trigger: &triggers::Trigger<'_>,
-) -> Result<(), Error> {
+async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<(), Error> {
     for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, site, attempt).await?;
+        wait_for_turn(client, &[trigger.table.oid], attempt).await?;
         match trigger.attach(client).await {
             Err(Error::Connection(error)) if error.is_lock_timeout() => {}
             result => return result,
@@ -187,26 +191,4 @@ fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
     Err(Error::Migration {
         message: error.to_string(),
     })
-}
-
-/// Takes everything out again: triggers first, so that the site's tables never refer to what is gone.
-///
-/// # Errors
-/// As for [`migrate`].
-pub async fn uninstall(target: &Target, settings: &settings::Site) -> Result<(), Error> {
-    let (client, connection) = target.connect().await?;
-    let driver = tokio::spawn(connection);
-    check::server(&client).await?;
-    lock(&client).await?;
-    let site = Site::inspect(&client, settings).await?;
-    client.batch_execute("set lock_timeout = '3s'").await?;
-    for trigger in triggers::wanted(&site) {
-        trigger.detach(&client).await?;
-    }
-    client
-        .batch_execute("drop schema if exists session_reaper cascade")
-        .await?;
-    drop(client);
-    let _ = driver.await;
-    Ok(())
 }

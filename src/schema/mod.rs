@@ -5,20 +5,26 @@
 //! triggers on the *site's* tables are attached one table a transaction, because they lock it.
 
 mod behaviour;
+mod catalog;
 mod check;
 mod error;
 mod migrate;
+mod patience;
+mod references;
 mod rights;
 mod site;
 mod template;
 mod triggers;
-mod turn;
+mod uninstall;
+mod watch;
 
 pub use check::{check, installed_version};
 pub use error::Error;
-pub use migrate::{Installed, migrate, migrate_to, newest_version, uninstall};
+pub use migrate::{Installed, migrate, migrate_to, newest_version};
 pub use site::{Column, Site, Table};
 pub use template::quote_identifier;
+pub use uninstall::uninstall;
+pub use watch::Watch;
 
 /// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too.
 pub const LOCK_CLASS: i32 = 1_397_903_442;

@@ -3,13 +3,71 @@
 
 use tokio_postgres::Client;
 
-use super::{Error, Site, template::quote_identifier};
+use super::{Error, Site, template::quote_identifier, triggers};
 use crate::settings;
 
 /// For functions that only our own functions and the daemon call.
 const INTERNAL: &str = "
     revoke all on all functions in schema session_reaper from public;
     revoke all on all tables in schema session_reaper from public";
+
+/// Refuses a role that would get stuck half-way: it would leave a schema behind that the right role cannot use.
+pub async fn check(client: &Client, site: &Site) -> Result<(), Error> {
+    let triggers = triggers::wanted(site);
+    let watched = triggers.iter().map(|trigger| trigger.table);
+    let tables: Vec<u32> = [&site.sessions, &site.users]
+        .into_iter()
+        .chain(watched)
+        .map(|table| table.oid)
+        .collect();
+    let foreign = client
+        .query_opt(
+            "-- schema::rights::check
+            select current_user::text, o.what, pg_catalog.pg_get_userbyid(o.owner)::text
+            from (
+                select 1, n.nspname || '.' || c.relname, c.relowner
+                from pg_catalog.pg_class c
+                join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                where c.oid = any ($1)
+                union all
+                select 2, 'the schema ' || n.nspname, n.nspowner
+                from pg_catalog.pg_namespace n
+                where n.nspname = 'session_reaper'
+            ) as o (place, what, owner)
+            where not pg_catalog.pg_has_role(o.owner, 'usage')
+            order by o.place, o.what
+            limit 1",
+            &[&tables],
+        )
+        .await?;
+    match foreign {
+        Some(row) => Err(Error::NotOwner {
+            role: row.get(0),
+            what: row.get(1),
+            owner: row.get(2),
+        }),
+        None => may_create(client).await,
+    }
+}
+
+async fn may_create(client: &Client) -> Result<(), Error> {
+    let row = client
+        .query_one(
+            "-- schema::rights::may_create
+            select pg_catalog.to_regnamespace('session_reaper') is not null
+                or pg_catalog.has_database_privilege(pg_catalog.current_database(), 'create'),
+                pg_catalog.quote_ident(current_user), pg_catalog.quote_ident(pg_catalog.current_database())",
+            &[],
+        )
+        .await?;
+    if row.get(0) {
+        return Ok(());
+    }
+    Err(Error::NoCreate {
+        role: row.get(1),
+        database: row.get(2),
+    })
+}
 
 /// Grants the daemon and the app what the settings ask for, and takes everything else from PUBLIC.
 pub async fn grant(

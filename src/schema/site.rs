@@ -4,7 +4,9 @@ use tokio_postgres::GenericClient;
 
 use super::{
     Error,
+    catalog::{column, primary_key, require_unique, table},
     template::{Variables, quote_identifier},
+    watch::Watch,
 };
 use crate::settings;
 
@@ -21,8 +23,8 @@ pub struct Site {
     pub users: Table,
     /// The column that identifies a user.
     pub user_key: Column,
-    /// The column that holds the password's hash.
-    pub password: Column,
+    /// What ends a user's sessions.
+    pub watched: Vec<Watch>,
 }
 
 /// A table with its schema.
@@ -97,20 +99,14 @@ impl Site {
                 sql_type: expires.sql_type,
             });
         }
-        let password = column(
-            client,
-            "site.password_column",
-            &users,
-            &settings.password_column,
-        )
-        .await?;
+        let watched = Watch::all(client, settings, &users, &user_key).await?;
         Ok(Self {
             sessions,
             session_key,
             expires,
             users,
             user_key,
-            password,
+            watched,
         })
     }
 
@@ -139,153 +135,4 @@ impl Site {
             ("session_reaper.user_key", self.user_key.name.clone()),
         ]
     }
-}
-
-async fn table(
-    client: &impl GenericClient,
-    setting: &'static str,
-    given: &str,
-) -> Result<Table, Error> {
-    let (schema, name) = match given.split_once('.') {
-        Some((schema, name)) => (Some(schema), name),
-        None => (None, given),
-    };
-    let found = client
-        .query_opt(
-            "-- schema::site::table
-            select n.nspname::text, c.oid
-            from pg_catalog.pg_class c
-            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-            where c.relname = $1::text
-              and c.relkind in ('r', 'p')
-              and case when $2::text is null then pg_catalog.pg_table_is_visible(c.oid) else n.nspname = $2 end",
-            &[&name, &schema],
-        )
-        .await?;
-    match found {
-        Some(row) => Ok(Table {
-            schema: row.get(0),
-            name: name.to_owned(),
-            oid: row.get(1),
-        }),
-        None => Err(Error::NoTable {
-            setting,
-            name: given.to_owned(),
-            nearest: nearest_table(client, name).await?,
-        }),
-    }
-}
-
-async fn nearest_table(client: &impl GenericClient, name: &str) -> Result<Option<String>, Error> {
-    let rows = client
-        .query(
-            "-- schema::site::nearest_table
-            select case when pg_catalog.pg_table_is_visible(c.oid) then c.relname::text
-                        else n.nspname || '.' || c.relname end
-            from pg_catalog.pg_class c
-            join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-            where c.relkind in ('r', 'p')
-              and n.nspname !~ '^(pg_|information_schema$|session_reaper$)'",
-            &[],
-        )
-        .await?;
-    Ok(nearest(name, rows.iter().map(|row| row.get(0))))
-}
-
-/// Types of the site's own are named with their schema: functions of ours have no `search_path`.
-async fn columns(client: &impl GenericClient, table: &Table) -> Result<Vec<(Column, bool)>, Error> {
-    let rows = client
-        .query(
-            "-- schema::site::columns
-            select a.attname::text,
-                   case when n.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, a.atttypmod)
-                        else pg_catalog.format('%I.%I', n.nspname, t.typname) end,
-                   case when n.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, null)
-                        else pg_catalog.format('%I.%I', n.nspname, t.typname) end,
-                   coalesce(i.indnkeyatts = 1, false)
-            from pg_catalog.pg_attribute a
-            join pg_catalog.pg_type t on t.oid = a.atttypid
-            join pg_catalog.pg_namespace n on n.oid = t.typnamespace
-            left join pg_catalog.pg_index i
-                on i.indrelid = a.attrelid and i.indisprimary and i.indkey[0] = a.attnum
-            where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped",
-            &[&table.oid],
-        )
-        .await?;
-    let column = |row: &tokio_postgres::Row| Column {
-        name: row.get(0),
-        sql_type: row.get(1),
-        base_type: row.get(2),
-    };
-    Ok(rows.iter().map(|row| (column(row), row.get(3))).collect())
-}
-
-async fn column(
-    client: &impl GenericClient,
-    setting: &'static str,
-    table: &Table,
-    name: &str,
-) -> Result<Column, Error> {
-    let columns = columns(client, table).await?;
-    let nearest = nearest(name, columns.iter().map(|(column, _)| column.name.clone()));
-    columns
-        .into_iter()
-        .map(|(column, _)| column)
-        .find(|column| column.name == name)
-        .ok_or_else(|| Error::NoColumn {
-            setting,
-            name: name.to_owned(),
-            table: table.to_string(),
-            nearest,
-        })
-}
-
-async fn primary_key(client: &impl GenericClient, table: &Table) -> Result<Column, Error> {
-    columns(client, table)
-        .await?
-        .into_iter()
-        .find_map(|(column, is_primary)| is_primary.then_some(column))
-        .ok_or_else(|| Error::NoPrimaryKey {
-            table: table.to_string(),
-        })
-}
-
-/// A column that is not unique cannot be referenced by a foreign key (Auth.js's own schema is such a one).
-async fn require_unique(
-    client: &impl GenericClient,
-    table: &Table,
-    column: &Column,
-) -> Result<(), Error> {
-    let row = client
-        .query_one(
-            "-- schema::site::require_unique
-            select exists (
-                select
-                from pg_catalog.pg_index i
-                join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-                where i.indrelid = $1 and a.attname = $2::text
-                  and i.indisunique and i.indnkeyatts = 1 and i.indimmediate
-                  and i.indpred is null and i.indexprs is null)",
-            &[&table.oid, &column.name],
-        )
-        .await?;
-    if row.get(0) {
-        Ok(())
-    } else {
-        Err(Error::NotUnique {
-            table: table.to_string(),
-            column: column.name.clone(),
-            quoted_table: table.quoted(),
-            quoted_column: quote_identifier(&column.name),
-        })
-    }
-}
-
-/// The known name that is most like the given one, if one is like it at all.
-fn nearest(given: &str, known: impl Iterator<Item = String>) -> Option<String> {
-    known
-        .map(|name| (strsim::jaro_winkler(given, &name), name))
-        .filter(|(likeness, _)| *likeness > 0.7)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }

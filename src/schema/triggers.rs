@@ -4,47 +4,114 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, Site, Table, behaviour,
+    Error, Site, Table, behaviour, patience,
     template::{quote_identifier, quote_literal},
+    watch::Watch,
 };
 
 /// A trigger that has to be there.
 pub struct Trigger<'a> {
     /// Its name, unquoted.
-    pub name: &'static str,
+    pub name: String,
     /// The table that it is on.
     pub table: &'a Table,
-    when: String,
-    action: &'static str,
+    pub(super) when: String,
+    pub(super) action: String,
 }
 
 /// All that this site needs.
 pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
-    let password = quote_identifier(&site.password.name);
-    vec![
-        Trigger {
-            name: "session_reaper_password",
-            table: &site.users,
-            when: format!(
-                "after update on {{table}} for each row when (old.{password} is distinct from new.{password})"
-            ),
-            action: "session_reaper.credential_changed('password', 'others')",
-        },
-        Trigger {
-            // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade the links away.
-            name: "A_session_reaper_user_deleted",
-            table: &site.users,
-            when: "after delete on {table} for each row".to_owned(),
-            action: "session_reaper.user_deleted()",
-        },
-    ]
+    let user_deleted = Trigger {
+        // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade the links away.
+        name: "A_session_reaper_user_deleted".to_owned(),
+        table: &site.users,
+        when: "after delete on {table} for each row".to_owned(),
+        action: "session_reaper.user_deleted()".to_owned(),
+    };
+    site.watched
+        .iter()
+        .map(Watch::trigger)
+        .chain([user_deleted])
+        .collect()
+}
+
+/// A trigger of ours on a table of the site, wanted or not.
+pub(super) struct Attached {
+    /// Its table, as a number.
+    pub(super) oid: u32,
+    schema: String,
+    table: String,
+    name: String,
+}
+
+impl Attached {
+    /// All that the catalog has. What the settings say has no part in it, since they may have changed.
+    pub(super) async fn all(client: &Client) -> Result<Vec<Self>, Error> {
+        let rows = client
+            .query(
+                "-- schema::triggers::all
+                select n.nspname::text, c.relname::text, t.tgname::text, c.oid
+                from pg_catalog.pg_trigger t
+                join pg_catalog.pg_proc p on p.oid = t.tgfoid
+                join pg_catalog.pg_class c on c.oid = t.tgrelid
+                join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+                where p.pronamespace = pg_catalog.to_regnamespace('session_reaper')
+                  and n.nspname <> 'session_reaper'
+                  and t.tgparentid = 0
+                order by 1, 2, 3",
+                &[],
+            )
+            .await?;
+        let attached = |row: &tokio_postgres::Row| Self {
+            oid: row.get(3),
+            schema: row.get(0),
+            table: row.get(1),
+            name: row.get(2),
+        };
+        Ok(rows.iter().map(attached).collect())
+    }
+
+    /// Its table, quoted.
+    pub(super) fn table(&self) -> String {
+        let (schema, table) = (
+            quote_identifier(&self.schema),
+            quote_identifier(&self.table),
+        );
+        format!("{schema}.{table}")
+    }
+
+    /// Takes it off.
+    pub(super) async fn drop(&self, client: &Client) -> Result<(), Error> {
+        let (name, table) = (quote_identifier(&self.name), self.table());
+        let statement = format!("drop trigger if exists {name} on {table}");
+        patience::execute(client, &[self.oid], &table, &statement).await
+    }
+
+    fn is(&self, trigger: &Trigger<'_>) -> bool {
+        let Table { schema, name, .. } = trigger.table;
+        (&self.schema, &self.table, &self.name) == (schema, name, &trigger.name)
+    }
+}
+
+/// Takes off the triggers of ours that the settings ask for no more.
+pub async fn detach_others(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
+    let wanted = wanted(site);
+    let mut detached = Vec::new();
+    for attached in Attached::all(client).await? {
+        if !wanted.iter().any(|trigger| attached.is(trigger)) {
+            attached.drop(client).await?;
+            let name = quote_identifier(&attached.name);
+            detached.push(format!("{name} on {}", attached.table()));
+        }
+    }
+    Ok(detached)
 }
 
 impl Trigger<'_> {
     fn definition(&self) -> String {
         format!(
             "create or replace trigger {} {} execute function {}",
-            quote_identifier(self.name),
+            quote_identifier(&self.name),
             self.when.replace("{table}", &self.table.quoted()),
             self.action
         )
@@ -86,23 +153,11 @@ impl Trigger<'_> {
             .batch_execute(&format!(
                 "alter table {table} enable trigger {name}; comment on trigger {name} on {table} is {comment}",
                 table = self.table.quoted(),
-                name = quote_identifier(self.name),
+                name = quote_identifier(&self.name),
                 comment = quote_literal(&comment),
             ))
             .await?;
         transaction.commit().await?;
-        Ok(())
-    }
-
-    /// Takes it off.
-    pub async fn detach(&self, client: &Client) -> Result<(), Error> {
-        client
-            .batch_execute(&format!(
-                "drop trigger if exists {} on {}",
-                quote_identifier(self.name),
-                self.table.quoted()
-            ))
-            .await?;
         Ok(())
     }
 }

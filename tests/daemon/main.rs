@@ -6,6 +6,7 @@
 )]
 
 mod age;
+mod bad_input;
 mod binary;
 mod crash;
 mod failover;
@@ -16,6 +17,7 @@ mod outage;
 mod password_change;
 mod poison;
 mod pooler;
+mod process;
 mod proxy;
 mod purge;
 mod quiet;
@@ -26,3 +28,4 @@ mod settling;
 mod shapes;
 mod stage;
 mod tls;
+mod watch;

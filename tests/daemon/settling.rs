@@ -209,6 +209,44 @@ async fn what_an_upserting_store_writes_back_within_the_grace_is_ended_again_and
     assert_eq!(database.count(&sessions).await, 1);
 }
 
+/// Their rows were locked until long after the grace had begun, so that only the last sweep could end them.
+#[tokio::test]
+async fn what_the_last_sweep_ends_has_its_grace_too() {
+    let change = "update auth_user set password = 'new' where id = $1";
+    for change in [change, "delete from auth_user where id = $1"] {
+        a_locked_session_has_its_grace_after(change).await;
+    }
+}
+
+async fn a_locked_session_has_its_grace_after(change: &str) {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let sessions = database.log_in(user, 1).await;
+    let mut settings = Settings::default();
+    settings.revoke.write_back_grace_s = 1;
+    let _daemon = database.daemon_with(settings).await;
+    let mut app = database.connect().await;
+    let upsert = "insert into django_session values ($1, 'written back', now() + interval '1 day')
+        on conflict (session_key) do update set session_data = excluded.session_data";
+    let request = app.transaction().await.unwrap();
+    request.execute(upsert, &[&sessions[0]]).await.unwrap();
+    database.execute(change, &[&user]).await.unwrap();
+    wait_until("a grace from the first sweep would be over", || async {
+        let over = "select count(*) from session_reaper.revocation where revoked_at + interval '1 second' < clock_timestamp()";
+        database.number(over).await == 1
+    })
+    .await;
+    request.commit().await.unwrap();
+    wait_until("it is gone", || async {
+        database.count(&sessions).await == 0
+    })
+    .await;
+
+    database.execute(upsert, &[&sessions[0]]).await.unwrap();
+    database.settled().await;
+    assert_eq!(database.count(&sessions).await, 0, "{change}");
+}
+
 #[tokio::test]
 async fn the_cap_ends_the_waiting_and_leaves_a_trace() {
     let database = Database::create().await;

@@ -277,12 +277,12 @@ pub fn without_polling() -> Settings {
 
 /// Asks again and again until the answer is yes; panics at the caller's place if it never is.
 #[track_caller]
-pub fn wait_until<F, A>(what: &str, mut ask: F) -> impl Future<Output = ()>
+pub fn wait_until<F, A>(what: &str, mut ask: F) -> impl Future<Output = ()> + use<F, A>
 where
     F: FnMut() -> A,
     A: Future<Output = bool>,
 {
-    let place = Location::caller();
+    let (what, place) = (what.to_owned(), Location::caller());
     async move {
         let begun = Instant::now();
         while !ask().await {

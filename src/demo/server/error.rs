@@ -33,14 +33,14 @@ pub enum Error {
     )]
     NoDirectory(PathBuf),
     /// The operating system refused something.
-    #[error("cannot {doing} {}: {source}", .path.display())]
+    #[error("cannot {doing} {}: {reason}", .path.display())]
     Io {
         /// What was tried.
         doing: &'static str,
         /// On what.
         path: PathBuf,
         /// What the system says.
-        source: io::Error,
+        reason: io::Error,
     },
     /// One of the server's programs failed.
     #[error("{} failed: {}", .program.display(), .output.trim())]
@@ -63,10 +63,10 @@ pub enum Error {
 impl Error {
     pub(super) fn io(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
-        move |source| Self::Io {
+        move |reason| Self::Io {
             doing,
             path,
-            source,
+            reason,
         }
     }
 }

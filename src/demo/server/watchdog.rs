@@ -13,8 +13,9 @@ const SCRIPT: &str = r#"
 trap '' HUP INT TERM
 read -r _
 if pid=$(head -n 1 "$1/data/postmaster.pid" 2>/dev/null) && kill -QUIT "$pid" 2>/dev/null; then
+    # The server takes its file away last. Its process may stay as a zombie for longer, in a container.
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do
-        kill -0 "$pid" 2>/dev/null || break
+        [ -e "$1/data/postmaster.pid" ] || break
         sleep 0.1
     done
 fi
@@ -38,6 +39,8 @@ impl Watchdog {
             .process_group(0)
             .spawn()
             .map(Self)
+            // Nobody else would remove it: the directory is still empty.
+            .inspect_err(|_| drop(std::fs::remove_dir(dir)))
             .map_err(Error::io("start a shell that cleans up", dir))
     }
 

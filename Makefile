@@ -1,0 +1,26 @@
+# What a developer types. Each target installs what it needs and the machine lacks.
+
+TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
+PYTHON := target/django-venv/bin/python
+
+.PHONY: help
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: ## Show on a throw-away PostgreSQL server what session-reaper does
+	tests/install server
+	cargo run --quiet --locked --release -- demo
+
+.PHONY: test
+test: ## Test the daemon against a real PostgreSQL server, then against a real Django site
+	tests/install all
+	cargo build --locked
+	cargo test --locked
+	SESSION_REAPER_BIN=$(TARGET)/debug/session-reaper $(PYTHON) -m pytest --quiet tests/django/end_to_end
+
+.PHONY: soak
+soak: ## Check the promises for SECONDS=600 under faults and failovers, from a SEED
+	tests/install server
+	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_SEED=$(SEED) \
+		cargo test --locked --test history -- --ignored --nocapture

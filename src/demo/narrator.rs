@@ -1,0 +1,103 @@
+//! How the demo speaks: tidy lines on standard output, with a little colour on a terminal.
+
+use std::io::{IsTerminal, Write};
+use std::time::Duration;
+
+use clap::builder::styling::{AnsiColor, Style};
+use indicatif::HumanCount;
+
+use crate::settings::Environment;
+
+/// Prints the story. Where it cannot be printed (a closed pipe), the demo goes on and its exit code still tells.
+#[derive(Clone)]
+pub struct Narrator {
+    colourful: bool,
+}
+
+impl Narrator {
+    /// On standard output; plain unless that is a terminal, or where `NO_COLOR` asks for it.
+    pub fn on_stdout(environment: &Environment) -> Self {
+        Self {
+            colourful: std::io::stdout().is_terminal() && environment.get("NO_COLOR").is_none(),
+        }
+    }
+
+    /// The beginning of a scene.
+    pub fn heading(&self, text: &str) {
+        self.say(&format!("\n{}", self.styled(Style::new().bold(), text)));
+    }
+
+    /// What somebody does, as they would type it.
+    pub fn act(&self, text: &str) {
+        self.say(&format!(
+            "  {}",
+            self.styled(AnsiColor::Cyan.on_default(), text)
+        ));
+    }
+
+    /// Something that has been checked against the database.
+    pub fn fact(&self, text: &str) {
+        self.say(&format!(
+            "  {} {text}",
+            self.styled(AnsiColor::Green.on_default().bold(), "✓")
+        ));
+    }
+
+    /// A number or a hint with its name in front.
+    pub fn item(&self, name: &str, text: &str) {
+        self.say(&format!(
+            "  {}  {text}",
+            self.styled(Style::new().bold(), &format!("{name:<11}"))
+        ));
+    }
+
+    /// A line without meaning of its own.
+    pub fn say(&self, text: &str) {
+        let _ = writeln!(std::io::stdout(), "{text}");
+    }
+
+    fn styled(&self, style: Style, text: &str) -> String {
+        if self.colourful {
+            format!("{style}{text}{style:#}")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// A number of things, in words: "1 session", "3,000 sessions".
+pub fn count(number: usize, thing: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", HumanCount(number as u64))
+}
+
+/// A duration as precise as anybody reads it.
+pub fn time(duration: Duration) -> String {
+    let ms = duration.as_secs_f64() * 1000.0;
+    match ms {
+        ..10.0 => format!("{ms:.1} ms"),
+        ..2000.0 => format!("{ms:.0} ms"),
+        _ => format!("{:.1} s", ms / 1000.0),
+    }
+}
+
+/// How many in a second.
+pub fn rate(number: usize, duration: Duration) -> String {
+    let per_s = number as f64 / duration.as_secs_f64().max(0.001);
+    format!("{} a second", HumanCount(per_s.round() as u64))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_as_people_write_them() {
+        assert_eq!(count(1, "session"), "1 session");
+        assert_eq!(count(20_000, "session"), "20,000 sessions");
+        assert_eq!(time(Duration::from_micros(2_340)), "2.3 ms");
+        assert_eq!(time(Duration::from_millis(340)), "340 ms");
+        assert_eq!(time(Duration::from_millis(12_340)), "12.3 s");
+        assert_eq!(rate(20_000, Duration::from_millis(500)), "40,000 a second");
+    }
+}

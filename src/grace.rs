@@ -1,0 +1,29 @@
+//! When the write-back grace of a revocation begins.
+
+use crate::connection::{Error, Pool};
+
+/// Dates what was noted by transactions that have committed since. The transaction that ends a session cannot
+/// date it: it may commit much later, because its daemon is stopped or because the app has only prepared it,
+/// and until then every request still finds the session and may write it back.
+///
+/// # Errors
+/// When the database cannot be reached or refuses the statement.
+pub async fn begin(pool: &Pool) -> Result<(), Error> {
+    pool.get()
+        .await?
+        .execute(
+            "-- grace::begin
+            update session_reaper.revocation r
+            set remembered_at = clock_timestamp()
+            where r.id = any (array(
+                select f.id
+                from session_reaper.revocation f
+                where f.state = 'revoked' and f.remembered_at = 'infinity'
+                order by f.id
+                limit 10000
+                for update skip locked))",
+            &[],
+        )
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,78 @@
+//! Holds the sample configuration and the unit to what the code does: nobody reads them again when a default
+//! changes.
+
+use super::{Environment, Settings, complaint, load};
+use crate::daemon::LONGEST_STOP;
+
+const SAMPLE: &str = include_str!("../../systemd/session-reaper.toml");
+const UNIT: &str = include_str!("../../systemd/session-reaper@.service");
+
+/// The sample with its settings in force: a setting is the one line that has no space behind its "#".
+fn uncommented() -> String {
+    let line = |line: &str| match line.strip_prefix('#') {
+        Some(setting) if !setting.starts_with(' ') => format!("{setting}\n"),
+        _ => format!("{line}\n"),
+    };
+    SAMPLE.lines().map(line).collect()
+}
+
+/// What the unit says after `name=`, in seconds.
+fn seconds(name: &str) -> u64 {
+    let start = format!("{name}=");
+    let value = UNIT.lines().find_map(|line| line.strip_prefix(&start));
+    let value = value.expect("the unit sets it");
+    let (number, unit) = value.split_at(value.find(char::is_alphabetic).unwrap());
+    number.parse::<u64>().unwrap() * if unit == "min" { 60 } else { 1 }
+}
+
+#[test]
+fn the_sample_as_it_is_changes_nothing() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/systemd/session-reaper.toml");
+    let environment = Environment::default();
+    let settings = load(Some(path.as_ref()), &environment).unwrap();
+    assert_eq!(settings, Settings::default());
+}
+
+#[test]
+fn the_sample_shows_every_setting_at_its_default() {
+    let mut settings: Settings = toml::from_str(&uncommented()).unwrap();
+    // These have no default, so what stands there is an example.
+    assert!(settings.site.watch.take().is_some());
+    for example in [
+        &mut settings.database.url,
+        &mut settings.site.user_key,
+        &mut settings.site.daemon_role,
+    ] {
+        assert!(example.take().is_some());
+    }
+    assert_eq!(settings, Settings::default());
+}
+
+#[test]
+fn the_sample_mentions_every_setting() {
+    let shown: toml::Table = toml::from_str(&uncommented()).unwrap();
+    for section in complaint::sections() {
+        let shown = shown[&section].as_table().unwrap();
+        for key in complaint::keys(&section) {
+            assert!(shown.contains_key(&key), "{section}.{key} is not shown");
+        }
+    }
+}
+
+#[test]
+fn the_hardened_lines_are_valid_and_take_no_requests_by_hand() {
+    let (_, hardened) = SAMPLE.split_once("# Hardened").unwrap();
+    let lines = hardened
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "));
+    let text = lines.collect::<Vec<_>>().join("\n");
+    let settings: Settings = toml::from_str(&text).unwrap();
+    assert!(!settings.listen.hand_requests);
+    assert!(settings.site.daemon_role.is_some());
+}
+
+#[test]
+fn the_unit_lets_the_daemon_stop_and_feed_its_watchdog() {
+    assert!(seconds("TimeoutStopSec") > LONGEST_STOP.as_secs());
+    assert!(seconds("WatchdogSec") >= 4 * Settings::default().listen.heartbeat_s);
+}

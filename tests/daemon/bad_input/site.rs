@@ -1,0 +1,161 @@
+//! A site that is not as the settings say.
+
+use crate::{
+    process::program::{Ended, run, run_with},
+    stage::{Database, server},
+};
+
+async fn migrate(database: &Database, setting: &str, value: &str) -> Ended {
+    let variable = format!("SESSION_REAPER_SITE_{setting}");
+    run_with(database.url(), &["migrate"], &[(&variable, value)]).await
+}
+
+#[tokio::test]
+async fn a_missing_table_is_named_with_the_nearest_one_that_exists() {
+    let database = Database::create_bare(server()).await;
+    migrate(&database, "USER_TABLE", "auth_users")
+        .await
+        .assert_refused(1, &["site.user_table names the table auth_users, which does not exist: did you mean auth_user?"]);
+    migrate(&database, "SESSION_TABLE", "django_sesion")
+        .await
+        .assert_refused(1, &["site.session_table", "did you mean django_session?"]);
+    migrate(&database, "SESSION_TABLE", "xyz")
+        .await
+        .assert_refused(1, &["xyz, which does not exist: set its name, with its schema if it is not in the search_path"]);
+}
+
+#[tokio::test]
+async fn a_database_without_a_site_is_told_from_a_misspelt_one() {
+    let database = Database::create_bare(server()).await;
+    database
+        .batch_execute("drop table auth_user, django_session")
+        .await
+        .unwrap();
+    run(database.url(), &["migrate"]).await.assert_refused(
+        1,
+        &["site.session_table names the table django_session, which does not exist: set its name"],
+    );
+    let schemas = "select count(*) from pg_namespace where nspname = 'session_reaper'";
+    assert_eq!(database.number(schemas).await, 0, "nothing was begun");
+}
+
+#[tokio::test]
+async fn a_missing_column_is_named_with_the_nearest_one_that_exists() {
+    let database = Database::create_bare(server()).await;
+    for (setting, value, nearest) in [
+        (
+            "PASSWORD_COLUMN",
+            "pasword",
+            "public.auth_user does not have: did you mean password?",
+        ),
+        (
+            "SESSION_KEY",
+            "sesion_key",
+            "public.django_session does not have: did you mean session_key?",
+        ),
+        (
+            "EXPIRES_COLUMN",
+            "expire",
+            "public.django_session does not have: did you mean expire_date?",
+        ),
+        ("USER_KEY", "userid", "public.auth_user does not have"),
+    ] {
+        let column = format!("names the column {value}");
+        migrate(&database, setting, value)
+            .await
+            .assert_refused(1, &[&column, nearest]);
+    }
+    database
+        .batch_execute("alter table auth_user rename password to hash_of_it")
+        .await
+        .unwrap();
+    run(database.url(), &["migrate"]).await.assert_refused(
+        1,
+        &[
+            "site.password_column names the column password",
+            "set the name of an existing column",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_session_key_that_is_not_unique_comes_with_the_statement_that_makes_it_so() {
+    let database = Database::create_bare(server()).await;
+    database
+        .batch_execute("alter table django_session drop constraint django_session_pkey")
+        .await
+        .unwrap();
+    let ended = run(database.url(), &["migrate"]).await;
+    ended.assert_refused(
+        1,
+        &["public.django_session.session_key has no unique index"],
+    );
+    let (_, statement) = ended.stderr.trim().split_once("create one with: ").unwrap();
+    database.batch_execute(statement).await.unwrap();
+    run(database.url(), &["migrate"]).await.assert_done();
+}
+
+#[tokio::test]
+async fn an_expiry_without_a_time_zone_is_refused() {
+    let database = Database::create_bare(server()).await;
+    database
+        .batch_execute("alter table django_session alter expire_date type timestamp")
+        .await
+        .unwrap();
+    run(database.url(), &["migrate"]).await.assert_refused(
+        1,
+        &[
+            "public.django_session.expire_date is of type timestamp without time zone",
+            "set site.expires_column",
+        ],
+    );
+}
+
+#[tokio::test]
+async fn a_table_without_a_primary_key_asks_for_the_setting() {
+    let database = Database::create_bare(server()).await;
+    database
+        .batch_execute("alter table auth_user drop constraint auth_user_pkey cascade")
+        .await
+        .unwrap();
+    run(database.url(), &["migrate"]).await.assert_refused(
+        1,
+        &["public.auth_user has no primary key", "set site.user_key"],
+    );
+}
+
+#[tokio::test]
+async fn a_role_that_may_not_install_is_told_before_anything_is_begun() {
+    let database = Database::create_bare(server()).await;
+    database
+        .batch_execute(
+            "do $$ begin create role visitor login; exception when duplicate_object then null; end $$;
+            revoke create on schema public from public",
+        )
+        .await
+        .unwrap();
+    let url = database.url().replace("user=postgres", "user=visitor");
+    run(&url, &["migrate"]).await.assert_refused(
+        1,
+        &[
+            "the role visitor does not own public.auth_user",
+            "as postgres, or as a role that is a member of it",
+        ],
+    );
+
+    database
+        .batch_execute(
+            "alter table auth_user owner to visitor; alter table django_session owner to visitor",
+        )
+        .await
+        .unwrap();
+    run(&url, &["migrate"]).await.assert_refused(
+        1,
+        &[
+            "the role visitor may not create the schema session_reaper",
+            "grant create on database",
+        ],
+    );
+    let schemas = "select count(*) from pg_namespace where nspname = 'session_reaper'";
+    assert_eq!(database.number(schemas).await, 0, "nothing was begun");
+}

@@ -1,0 +1,231 @@
+//! What the subcommands print, and how they end.
+
+use serde_json::Value;
+use session_reaper::demo::site;
+
+use super::program::{Ended, run};
+use crate::stage::{Database, connect, server, target};
+
+fn json(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.stdout).unwrap()
+}
+
+#[tokio::test]
+async fn every_subcommand_explains_itself_and_its_arguments() {
+    let subcommands = [
+        ("migrate", vec![]),
+        ("run", vec!["SIGHUP"]),
+        ("purge", vec!["--dry-run", "--json"]),
+        (
+            "revoke",
+            vec!["[USER]", "--all", "--reason", "--wait-s", "--json"],
+        ),
+        ("status", vec!["--json"]),
+        ("demo", vec!["--once"]),
+        ("uninstall", vec!["--yes"]),
+    ];
+    let overview = run("", &["--help"]).await.assert_done().to_owned();
+    for (subcommand, arguments) in subcommands {
+        assert!(overview.contains(subcommand), "{subcommand} is not listed");
+        let ended = run("", &[subcommand, "--help"]).await;
+        let help = ended.assert_done();
+        for argument in arguments.iter().chain(&["--config"]) {
+            assert!(
+                help.contains(argument),
+                "{subcommand}: no {argument} in {help}"
+            );
+        }
+    }
+    let listed = overview.split("Commands:").nth(1).unwrap();
+    let listed = listed.split("\n\n").next().unwrap().lines();
+    let listed = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    assert_eq!(
+        listed.count(),
+        7 + 1,
+        "each but `help` is tried above: {overview}"
+    );
+}
+
+#[tokio::test]
+async fn wrong_usage_ends_with_code_2() {
+    for arguments in [
+        vec![],
+        vec!["reap"],
+        vec!["revoke"],
+        vec!["revoke", "--all", "42"],
+        vec!["purge", "--dry"],
+    ] {
+        let ended = run("", &arguments).await;
+        assert_eq!(ended.code, Some(2), "{arguments:?}");
+        assert!(ended.stdout.is_empty() && !ended.stderr.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn status_says_whether_it_is_installed_and_served() {
+    let database = Database::create_bare(server()).await;
+    run(database.url(), &["status"])
+        .await
+        .assert_refused(1, &["not installed", "`session-reaper migrate`"]);
+    let ended = run(database.url(), &["status", "--json"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert_eq!(json(&ended)["schema_version"], Value::Null);
+
+    let installed = run(database.url(), &["migrate"]).await;
+    assert!(
+        installed
+            .assert_done()
+            .contains("trigger    session_reaper_update_password on public.auth_user")
+    );
+    let ended = run(database.url(), &["status"]).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended
+            .stdout
+            .contains("served     no: until `session-reaper run` is started")
+    );
+    assert_eq!(
+        json(&run(database.url(), &["status", "--json"]).await)["served"],
+        false
+    );
+
+    let user = database.users(1).await[0];
+    database.log_in(user, 3).await;
+    let _daemon = database.daemon().await;
+    let ended = run(database.url(), &["status"]).await;
+    let text = ended.assert_done();
+    for line in [
+        "served     yes",
+        "linked     3 sessions",
+        "pending    0 requested, 0 being settled",
+        "last purge ",
+    ] {
+        assert!(text.contains(line), "{text}");
+    }
+    let ended = run(database.url(), &["status", "--json"]).await;
+    ended.assert_done();
+    let status = json(&ended);
+    assert_eq!(
+        (&status["served"], &status["linked_sessions"]),
+        (&true.into(), &3.into())
+    );
+}
+
+#[tokio::test]
+async fn status_names_the_transaction_that_a_revocation_waits_for() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let mut report = database.connect().await;
+    let open = report.transaction().await.unwrap();
+    open.batch_execute("set local application_name = 'nightly report'; select 1")
+        .await
+        .unwrap();
+    let _daemon = database.daemon().await;
+    database.change_password(user).await;
+    crate::stage::wait_until("it is waited for", || async {
+        run(database.url(), &["status"])
+            .await
+            .stdout
+            .contains("waits for  the open transaction of process")
+    })
+    .await;
+    let text = run(database.url(), &["status"]).await.stdout;
+    assert!(text.contains("(postgres, nightly report)"), "{text}");
+    assert!(
+        text.contains("0 requested, 1 being settled; the oldest for"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn purge_counts_first_and_deletes_then() {
+    let database = Database::create().await;
+    site::abandon(&database.client, 25).await.unwrap();
+    assert_eq!(
+        run(database.url(), &["purge", "--dry-run"])
+            .await
+            .assert_done(),
+        "25 expired sessions would be deleted\n"
+    );
+    assert_eq!(
+        json(&run(database.url(), &["purge", "--dry-run", "--json"]).await)["expired_sessions"],
+        25
+    );
+
+    let ended = run(database.url(), &["purge", "--json"]).await;
+    ended.assert_done();
+    let report = json(&ended);
+    assert_eq!(
+        (&report["sessions"], &report["taken"]),
+        (&25.into(), &false.into())
+    );
+    let ended = run(database.url(), &["purge"]).await;
+    assert!(
+        ended
+            .assert_done()
+            .starts_with("0 expired sessions deleted")
+    );
+}
+
+#[tokio::test]
+async fn migrating_again_says_that_it_is_installed_and_does_nothing() {
+    let database = Database::create().await;
+    let ended = run(database.url(), &["migrate"]).await;
+    let lines: Vec<&str> = ended.assert_done().lines().collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("session-reaper is installed in database test_"));
+}
+
+#[tokio::test]
+async fn uninstall_asks_first_and_then_leaves_a_site_that_works() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    database.log_in(user, 2).await;
+    run(database.url(), &["uninstall"])
+        .await
+        .assert_refused(2, &["nothing was removed", "--yes"]);
+
+    run(database.url(), &["uninstall", "--yes"])
+        .await
+        .assert_done();
+
+    let left = "select (select count(*) from pg_namespace where nspname = 'session_reaper')
+        + (select count(*) from pg_trigger where tgname ~* 'session_reaper')
+        + (select count(*) from pg_constraint where conname ~ 'session_reaper')";
+    assert_eq!(database.number(left).await, 0);
+    database.change_password(user).await;
+    database
+        .batch_execute("delete from auth_user")
+        .await
+        .unwrap();
+    assert_eq!(
+        database.number("select count(*) from django_session").await,
+        2
+    );
+    // And once more: there is nothing left to remove, which is what was asked for.
+    run(database.url(), &["uninstall", "--yes"])
+        .await
+        .assert_done();
+    run(database.url(), &["migrate"]).await.assert_done();
+}
+
+#[tokio::test]
+async fn uninstall_works_when_the_tables_of_the_site_are_gone() {
+    let database = Database::create().await;
+    database
+        .batch_execute("drop table auth_user, django_session cascade")
+        .await
+        .unwrap();
+    run(database.url(), &["uninstall", "--yes"])
+        .await
+        .assert_done();
+    let target = target(database.url());
+    assert!(
+        session_reaper::schema::installed_version(&connect(database.url()).await)
+            .await
+            .unwrap()
+            .is_none(),
+        "{}",
+        target.describe()
+    );
+}

@@ -1,0 +1,122 @@
+//! `revoke`, with a daemon and without one.
+
+use serde_json::Value;
+
+use super::program::run;
+use crate::stage::Database;
+
+#[tokio::test]
+async fn a_user_is_revoked_whether_a_daemon_runs_or_not() {
+    for with_daemon in [false, true] {
+        let database = Database::create().await;
+        let users = database.users(2).await;
+        let (hers, his) = (
+            database.log_in(users[0], 3).await,
+            database.log_in(users[1], 1).await,
+        );
+        let daemon = if with_daemon {
+            Some(database.daemon().await)
+        } else {
+            None
+        };
+
+        let ended = run(
+            database.url(),
+            &["revoke", &users[0].to_string(), "--reason", "stolen phone"],
+        )
+        .await;
+
+        assert!(
+            ended
+                .assert_done()
+                .starts_with("revocation 1: 3 sessions ended"),
+            "{}",
+            ended.stdout
+        );
+        assert_eq!(
+            (database.count(&hers).await, database.count(&his).await),
+            (0, 1)
+        );
+        let settled = "select count(*) from session_reaper.revocation where state = 'settled' and reason = 'stolen phone'";
+        assert_eq!(database.number(settled).await, 1);
+        drop(daemon);
+    }
+}
+
+#[tokio::test]
+async fn everybody_is_revoked_whether_a_daemon_runs_or_not() {
+    for with_daemon in [false, true] {
+        let database = Database::create().await;
+        let users = database.users(5).await;
+        let mut sessions = Vec::new();
+        for user in &users {
+            sessions.extend(database.log_in(*user, 2).await);
+        }
+        let daemon = if with_daemon {
+            Some(database.daemon().await)
+        } else {
+            None
+        };
+
+        let ended = run(database.url(), &["revoke", "--all", "--json"]).await;
+
+        ended.assert_done();
+        let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+        assert_eq!(
+            (&report["sessions"], &report["settled"]),
+            (&10.into(), &true.into())
+        );
+        assert_eq!(report["served"], with_daemon);
+        assert_eq!(database.count(&sessions).await, 0);
+        drop(daemon);
+    }
+}
+
+#[tokio::test]
+async fn nobody_cannot_be_revoked() {
+    let database = Database::create().await;
+    for user in ["nobody", "99999999", "", "1 or true"] {
+        let says = format!("there is no user {user}");
+        run(database.url(), &["revoke", user])
+            .await
+            .assert_refused(1, &[&says, "as it stands in the user table"]);
+    }
+    assert_eq!(
+        database
+            .number("select count(*) from session_reaper.revocation")
+            .await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_transaction_that_stays_open_is_not_waited_for_longer_than_asked() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let sessions = database.log_in(user, 1).await;
+    let mut app = database.connect().await;
+    let open = app.transaction().await.unwrap();
+    open.batch_execute("select 1").await.unwrap();
+    let revoke = ["revoke", &user.to_string(), "--wait-s", "1"];
+
+    let ended = run(database.url(), &revoke).await;
+    assert_eq!(ended.code, Some(1));
+    assert!(
+        ended.stdout.contains("not settled: ") && ended.stdout.contains("start the daemon"),
+        "{}",
+        ended.stdout
+    );
+    assert_eq!(
+        database.count(&sessions).await,
+        0,
+        "what could be ended has ended"
+    );
+
+    let _daemon = database.daemon().await;
+    let ended = run(database.url(), &revoke).await;
+    assert!(
+        ended.assert_done().contains("the daemon goes on"),
+        "{}",
+        ended.stdout
+    );
+}

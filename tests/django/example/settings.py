@@ -1,0 +1,67 @@
+"""An ordinary Django site. What a test varies comes from the environment:
+
+PG*                  where the database is: libpq reads these variables by itself
+ATOMIC_REQUESTS=1    one transaction a request
+USER_MODEL           `people.Person` for a custom user with a uuid key
+SLOW_HASHER=1        hash passwords slowly, as a live site does
+"""
+
+import os
+
+SECRET_KEY = "a-test-site-has-no-secrets"
+DEBUG = False
+ALLOWED_HOSTS = ["127.0.0.1"]
+ROOT_URLCONF = "example.urls"
+USE_TZ = True
+
+AUTH_USER_MODEL = os.environ.get("USER_MODEL", "auth.User")
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "example",
+    "linking",
+]
+if AUTH_USER_MODEL == "people.Person":
+    INSTALLED_APPS.append("people")
+
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+STATIC_URL = "static/"
+LOGIN_URL = "/login/"
+LOGIN_REDIRECT_URL = "/whoami/"
+
+DATABASES = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": os.environ["PGDATABASE"],
+        "ATOMIC_REQUESTS": os.environ.get("ATOMIC_REQUESTS") == "1",
+    }
+}
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+AUTHENTICATION_BACKENDS = ["example.auth.GatedBackend"]
+
+# The quick one unless a test asks: they log in hundreds of times. Both are known, so that a hash can be upgraded.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher", "example.auth.SlowHasher"]
+if os.environ.get("SLOW_HASHER") == "1":
+    PASSWORD_HASHERS.reverse()

@@ -1,0 +1,109 @@
+//! A client of the site: logs in, saves, changes passwords, by every route there is.
+
+mod change;
+mod login;
+mod own;
+mod people;
+mod plan;
+mod request;
+mod transaction;
+
+use std::{sync::Arc, time::Duration};
+
+use fastrand::Rng;
+use tokio_postgres::{Client, Error};
+
+use crate::{
+    ledger::Micros,
+    world::{More, World},
+};
+
+/// One client and its connection.
+pub struct Visitor {
+    world: Arc<World>,
+    rng: Rng,
+    db: Client,
+}
+
+impl Visitor {
+    /// A client whose choices depend on nothing but the seed.
+    pub async fn new(world: Arc<World>, seed: u64) -> Self {
+        let db = world.connect().await;
+        Self {
+            world,
+            rng: Rng::with_seed(seed),
+            db,
+        }
+    }
+
+    /// Goes on until the world stops.
+    pub async fn run(mut self) {
+        while !self.world.is_stopping() {
+            if let Err(error) = self.act().await {
+                let code = error.code().map_or("connection lost", |code| code.code());
+                self.world
+                    .ledger
+                    .books()
+                    .count(&format!("client error: {code}"));
+                self.recover().await;
+            }
+            self.pause(40).await;
+        }
+    }
+
+    async fn act(&mut self) -> Result<(), Error> {
+        let Some(user) = self.world.some_user(&mut self.rng) else {
+            return Ok(());
+        };
+        let more = self.world.options.more;
+        match more {
+            Some(More::Holds) if self.chance(20) => return self.hold(user).await,
+            Some(More::Reads) if self.chance(70) => return self.log_in(user).await,
+            Some(More::Reads) => return self.change_one(user).await,
+            _ => {}
+        }
+        match self.rng.u32(0..1000) {
+            0..400 => self.log_in(user).await,
+            400..580 => self.change_passwords(user).await,
+            580..740 => self.save(user).await,
+            740..800 => self.log_out(user).await,
+            800..850 => self.visit().await,
+            850..890 => self.write_back(user).await,
+            890..920 => self.hold(user).await,
+            920..950 => self.revoke_user(user).await,
+            950..980 => self.revoke_session(user).await,
+            _ => self.delete_user(user).await,
+        }
+    }
+
+    fn now(&self) -> Micros {
+        self.world.ledger.now()
+    }
+
+    fn chance(&mut self, percent: u32) -> bool {
+        self.rng.u32(0..100) < percent
+    }
+
+    /// A think time, or the time that a password hash takes. Synchronises nothing.
+    async fn pause(&mut self, most_ms: u64) {
+        let pause = Duration::from_micros(self.rng.u64(0..most_ms * 1000));
+        tokio::time::sleep(pause).await;
+    }
+
+    /// Every so often there is no pause at all.
+    async fn maybe_pause(&mut self, most_ms: u64) {
+        if self.chance(50) {
+            self.pause(most_ms).await;
+        }
+    }
+
+    /// The newest one every other time, because most of the others have ended.
+    fn some_session(&mut self, user: Option<i32>) -> Option<String> {
+        let books = self.world.ledger.books();
+        let recent = books.recent.get(&user)?;
+        if self.rng.bool() {
+            return recent.back().cloned();
+        }
+        self.rng.choice(recent).cloned()
+    }
+}

@@ -1,0 +1,44 @@
+//! The session that a changing transaction opens itself.
+
+use tokio_postgres::Error;
+
+use super::{Visitor, plan::ChangePlan};
+use crate::ledger::{Login, Span};
+
+impl Visitor {
+    /// Django's PasswordChangeView cycles the session key in the changing transaction.
+    pub(super) async fn open_own(
+        &mut self,
+        plan: &ChangePlan,
+        transaction: i64,
+        begin: Span,
+    ) -> Result<Option<Login>, Error> {
+        let user = plan.users[0];
+        let key = self.new_key();
+        let read = "select substr(password, 5)::bigint from auth_user where id = $1";
+        let Some(row) = self.db.query_opt(read, &[&user]).await? else {
+            return Ok(None);
+        };
+        self.insert_session(&key).await?;
+        let Some(linked) = self.link(&key, user, None, false).await? else {
+            return Ok(None);
+        };
+        Ok(Some(Login {
+            key,
+            user: Some(user),
+            transaction,
+            kind: "in the changing transaction".to_owned(),
+            generation: row.get(0),
+            versioned: false,
+            split: false,
+            read: linked,
+            begin,
+            // The earliest snapshot that it can have had, under any isolation level.
+            sight: Span {
+                sent: begin.sent,
+                returned: linked.returned,
+            },
+            known: 0,
+        }))
+    }
+}

@@ -1,0 +1,135 @@
+//! Every way to log in and to change a password: drawn at random, one dimension at a time.
+
+use super::{Visitor, transaction::Ending};
+use crate::world::More;
+
+/// How a client logs in.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct LoginPlan {
+    pub(super) repeatable_read: bool,
+    pub(super) split: bool,
+    pub(super) versioned: bool,
+    /// The session exists before anybody is logged in to it.
+    pub(super) anonymous_first: bool,
+    pub(super) savepoint: bool,
+    /// Inserts into the table itself instead of calling the function.
+    pub(super) inserts: bool,
+    pub(super) slow: bool,
+    pub(super) ending: Ending,
+}
+
+impl LoginPlan {
+    pub(super) fn name(self) -> String {
+        let parts = [
+            (self.repeatable_read, "repeatable read"),
+            (
+                self.split && self.versioned,
+                "two transactions with version",
+            ),
+            (
+                self.split && !self.versioned,
+                "two transactions without version",
+            ),
+            (self.ending == Ending::CommitPrepared, "two-phase"),
+            (self.slow, "slow"),
+        ];
+        name(&parts)
+    }
+}
+
+/// What one transaction does.
+#[derive(Clone, Debug)]
+pub(super) struct ChangePlan {
+    pub(super) users: Vec<i32>,
+    pub(super) repeatable_read: bool,
+    /// All users in one statement.
+    pub(super) bulk: bool,
+    pub(super) immediate: bool,
+    /// A savepoint around some of the changes, and whether they are taken back.
+    pub(super) savepoint: Option<bool>,
+    /// A session, and whether its digest is given instead of its key.
+    pub(super) keep: Option<(String, bool)>,
+    pub(super) opens: bool,
+    pub(super) opens_first: bool,
+    pub(super) slow: bool,
+    pub(super) ending: Ending,
+}
+
+impl ChangePlan {
+    pub(super) fn name(&self) -> String {
+        let parts = [
+            (self.users.len() > 1 && self.bulk, "bulk"),
+            (self.users.len() > 1 && !self.bulk, "several"),
+            (self.repeatable_read, "repeatable read"),
+            (self.immediate, "constraints immediate"),
+            (self.savepoint == Some(true), "savepoint rolled back"),
+            (self.savepoint == Some(false), "savepoint released"),
+            (self.keep.is_some(), "keeps"),
+            (self.opens, "opens"),
+            (self.ending == Ending::CommitPrepared, "two-phase"),
+            (self.slow, "slow"),
+        ];
+        name(&parts)
+    }
+}
+
+fn name(parts: &[(bool, &str)]) -> String {
+    let names: Vec<&str> = parts
+        .iter()
+        .filter(|part| part.0)
+        .map(|part| part.1)
+        .collect();
+    if names.is_empty() {
+        "plain".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+impl Visitor {
+    pub(super) fn plan_login(&mut self) -> LoginPlan {
+        let split = self.chance(20);
+        LoginPlan {
+            repeatable_read: self.chance(15),
+            split,
+            versioned: self.chance(if split { 80 } else { 10 }),
+            anonymous_first: self.chance(15),
+            savepoint: self.chance(10),
+            inserts: self.chance(40),
+            slow: self.chance(50),
+            ending: self.draw_ending(5),
+        }
+    }
+
+    pub(super) fn plan_change(&mut self, user: i32) -> ChangePlan {
+        let mut users = vec![user];
+        if self.chance(20) {
+            let more = self.rng.usize(1..6);
+            users.extend((0..more).filter_map(|_| self.world.some_user(&mut self.rng)));
+            users.sort_unstable();
+            users.dedup();
+        }
+        let keeps = self.world.options.more == Some(More::Keeps);
+        let keep = if self.chance(if keeps { 80 } else { 30 }) {
+            self.some_session(Some(user))
+        } else {
+            None
+        };
+        ChangePlan {
+            users,
+            repeatable_read: self.chance(15),
+            bulk: self.chance(50),
+            immediate: self.chance(15),
+            savepoint: if self.chance(20) {
+                Some(self.chance(50))
+            } else {
+                None
+            },
+            keep: keep.map(|key| (key, self.chance(50))),
+            opens: self.chance(30),
+            opens_first: self.chance(30),
+            slow: self.chance(40),
+            ending: self.draw_ending(15),
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What the clients know of what they did. Nothing here is read from session-reaper's own tables: the checker
+//! judges by what was sent and answered when, and by the password generation that a login was shown.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
+    sync::{Mutex, MutexGuard},
+    time::Instant,
+};
+
+/// Microseconds since the run began.
+pub type Micros = u64;
+
+/// When a statement was sent and when its answer had come: it took effect somewhere in between.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Span {
+    pub sent: Micros,
+    pub returned: Micros,
+}
+
+/// A session that exists because its transaction committed.
+#[derive(Clone, Debug)]
+pub struct Login {
+    pub key: String,
+    /// Nobody, for an anonymous session.
+    pub user: Option<i32>,
+    /// The client's own number of the transaction that linked it.
+    pub transaction: i64,
+    pub kind: String,
+    /// The password generation that was verified.
+    pub generation: i64,
+    /// The credential version was read beside the password and handed back.
+    pub versioned: bool,
+    /// Verified in one transaction and inserted in another.
+    pub split: bool,
+    /// The password was read.
+    pub read: Span,
+    /// The linking transaction began.
+    pub begin: Span,
+    /// The statement whose snapshot the link was made under.
+    pub sight: Span,
+    /// It was known to have committed.
+    pub known: Micros,
+}
+
+/// What a committed change asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// From this password generation to the next one.
+    Password(i64),
+    /// `revoke_user()`.
+    Requested,
+    /// The user is gone.
+    Deleted,
+}
+
+/// A change that has committed.
+#[derive(Clone, Debug)]
+pub struct Change {
+    pub user: i32,
+    pub transaction: i64,
+    /// The server's number of it.
+    pub xid: String,
+    pub kind: String,
+    pub cause: Cause,
+    /// The statement that ends the transaction's work was sent: COMMIT, or PREPARE TRANSACTION.
+    pub stamp_from: Micros,
+    /// The statement that makes it visible was sent: COMMIT, or COMMIT PREPARED.
+    pub publish_sent: Micros,
+    /// It was known to be visible.
+    pub published: Micros,
+    pub keep: Option<String>,
+}
+
+/// A session that was written back after it had been deleted.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteBack {
+    /// It was last seen there by a query that was sent then.
+    pub last_seen: Micros,
+    pub written: Micros,
+}
+
+/// Everything that is known, for clients and checker alike.
+#[derive(Default)]
+pub struct Books {
+    pub logins: Vec<Login>,
+    pub by_key: HashMap<String, usize>,
+    pub changes: HashMap<i32, Vec<Change>>,
+    /// Logged out, revoked by name or replaced by a client: their end proves nothing.
+    pub removed: HashSet<String>,
+    /// Revoked by name, for certain.
+    pub revoked_by_name: Vec<String>,
+    pub written_back: HashMap<String, WriteBack>,
+    /// Sessions that are believed to exist, and what each was when it was found to be gone.
+    pub believed: HashSet<String>,
+    pub gone: Vec<(String, Micros)>,
+    /// A few sessions of each user, to work with.
+    pub recent: HashMap<Option<i32>, VecDeque<String>>,
+    /// Users that exist.
+    pub users: Vec<i32>,
+    pub counts: BTreeMap<String, u64>,
+    /// What the monitor has seen that must not be.
+    pub survivors: BTreeMap<String, String>,
+    /// What it has seen that no schema can see.
+    pub excused: HashSet<String>,
+}
+
+impl Books {
+    pub fn count(&mut self, what: &str) {
+        *self.counts.entry(what.to_owned()).or_default() += 1;
+    }
+
+    pub fn add_login(&mut self, login: Login) {
+        self.count(if login.user.is_some() {
+            "logins"
+        } else {
+            "anonymous sessions"
+        });
+        self.count(&format!("login: {}", login.kind));
+        let recent = self.recent.entry(login.user).or_default();
+        recent.push_back(login.key.clone());
+        if recent.len() > 20 {
+            recent.pop_front();
+        }
+        self.believed.insert(login.key.clone());
+        self.by_key.insert(login.key.clone(), self.logins.len());
+        self.logins.push(login);
+    }
+
+    pub fn add_change(&mut self, change: Change) {
+        self.count("changes");
+        self.count(&format!("change: {}", change.kind));
+        self.changes.entry(change.user).or_default().push(change);
+    }
+
+    pub fn login(&self, key: &str) -> Option<&Login> {
+        self.by_key.get(key).map(|index| &self.logins[*index])
+    }
+
+    pub fn changes_of(&self, user: i32) -> &[Change] {
+        self.changes.get(&user).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The books, and the clock that their times are told by.
+pub struct Ledger {
+    books: Mutex<Books>,
+    epoch: Instant,
+}
+
+impl Ledger {
+    pub fn new() -> Self {
+        Self {
+            books: Mutex::default(),
+            epoch: Instant::now(),
+        }
+    }
+
+    pub fn now(&self) -> Micros {
+        u64::try_from(self.epoch.elapsed().as_micros()).unwrap()
+    }
+
+    pub fn books(&self) -> MutexGuard<'_, Books> {
+        self.books.lock().unwrap()
+    }
+}

@@ -1,0 +1,93 @@
+//! Changes that were committed and are not honoured, whatever died in between.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use tokio_postgres::Client;
+
+use crate::{
+    ledger::{Books, Cause},
+    world::World,
+};
+
+/// How long the daemons may take to settle everything once the clients have left.
+const PATIENCE: Duration = Duration::from_secs(45);
+/// The same where something was broken on purpose.
+const IMPATIENCE: Duration = Duration::from_secs(3);
+/// Revocations that never settle.
+pub async fn unsettled(world: &World, client: &Client) -> Vec<String> {
+    let patience = if world.options.sabotage.is_empty() {
+        PATIENCE
+    } else {
+        IMPATIENCE
+    };
+    let deadline = Instant::now() + patience;
+    loop {
+        let rows = client
+            .query(
+                "select r.id, r.user_id, r.state, r.scope, r.attempts, r.last_error, r.horizon_id
+                 from session_reaper.revocation r where r.state <> 'settled' order by r.id",
+                &[],
+            )
+            .await
+            .unwrap();
+        if rows.is_empty() || Instant::now() > deadline {
+            return rows
+                .iter()
+                .map(|row| format!("not settled: {row:?} {:?}", row.get::<_, String>(2)))
+                .collect();
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+/// How many revocations there are, by user, transaction and reason.
+pub type Found = HashMap<(i32, String, String), i64>;
+
+/// Those that there are.
+pub async fn revocations(client: &Client) -> Found {
+    let rows = client
+        .query(
+            "select r.user_id, c.xid::text, r.reason, count(*)
+             from session_reaper.revocation r
+             join session_reaper.change c on c.id = r.change_id
+             where r.scope = 'user'
+             group by 1, 2, 3",
+            &[],
+        )
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| ((row.get(0), row.get(1), row.get(2)), row.get(3)))
+        .collect()
+}
+
+/// Committed changes without a revocation, and revocations of changes that did not commit.
+pub fn not_asked_for(books: &Books, found: &Found) -> Vec<String> {
+    let mut expected: Found = HashMap::new();
+    for change in books.changes.values().flatten() {
+        let reason = match change.cause {
+            Cause::Password(_) => "password",
+            Cause::Requested => "requested",
+            Cause::Deleted => continue,
+        };
+        *expected
+            .entry((change.user, change.xid.clone(), reason.to_owned()))
+            .or_default() += 1;
+    }
+    let missing = expected
+        .iter()
+        .filter(|(what, count)| found.get(*what) != Some(count));
+    let unasked = found
+        .iter()
+        .filter(|(what, _)| !expected.contains_key(*what));
+    missing
+        .map(|(what, count)| format!("{count} expected: {what:?}, found {:?}", found.get(what)))
+        .chain(
+            unasked
+                .map(|(what, count)| format!("{count} of a change that did not commit: {what:?}")),
+        )
+        .collect()
+}

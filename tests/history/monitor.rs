@@ -1,0 +1,140 @@
+//! Looks at the session table all the time. A session that a settled change must have ended is a survivor at once,
+//! before a later change hides it; and when a session was first found gone is what tells a bystander.
+
+use std::{collections::HashSet, sync::Arc, time::Duration};
+
+use tokio_postgres::{Client, Error};
+
+use crate::{
+    ledger::{Books, Change, Login, Micros},
+    rules,
+    world::World,
+};
+
+/// One look, in one statement: one snapshot.
+const LOOK: &str = "
+    select s.session_key::text, null::integer, null::text, false from django_session s
+    union all
+    select null, r.user_id, c.xid::text, r.reason = 'deleted'
+    from session_reaper.revocation r
+    join session_reaper.change c on c.id = r.change_id
+    where r.state <> 'settled'";
+
+/// What is not settled yet.
+#[derive(Default)]
+struct Open {
+    changes: HashSet<(Option<i32>, String)>,
+    deleted: HashSet<Option<i32>>,
+}
+
+impl Open {
+    fn add(&mut self, user: Option<i32>, xid: String, deleted: bool) {
+        if deleted {
+            self.deleted.insert(user);
+        }
+        self.changes.insert((user, xid));
+    }
+
+    /// The sessions of a user who was deleted are named by that revocation from then on: the older ones of
+    /// the same user settle without them.
+    fn covers(&self, user: i32, change: &Change) -> bool {
+        self.deleted.contains(&Some(user))
+            || self.changes.contains(&(Some(user), change.xid.clone()))
+    }
+}
+
+/// Looks until the world stops.
+pub async fn run(world: Arc<World>) {
+    let mut client = world.connect().await;
+    while !world.is_stopping() {
+        if look(&world, &client).await.is_err() {
+            client = world.connect().await;
+        }
+        tokio::time::sleep(Duration::from_millis(60)).await;
+    }
+}
+
+/// One look.
+pub async fn look(world: &World, client: &Client) -> Result<(), Error> {
+    let asked = world.ledger.now();
+    let rows = client.query(LOOK, &[]).await?;
+    let seen = world.ledger.now();
+    let (mut present, mut open) = (HashSet::new(), Open::default());
+    for row in rows {
+        let Some(key) = row.get(0) else {
+            open.add(row.get(1), row.get(2), row.get(3));
+            continue;
+        };
+        present.insert(key);
+    }
+    let mut books = world.ledger.books();
+    note_gone(&mut books, &present, seen, asked);
+    note_survivors(&mut books, &present, &open, asked);
+    Ok(())
+}
+
+fn note_gone(books: &mut Books, present: &HashSet<String>, seen: Micros, asked: Micros) {
+    let gone: Vec<String> = books
+        .believed
+        .iter()
+        .filter(|key| {
+            !present.contains(*key) && books.login(key).is_some_and(|login| login.known < asked)
+        })
+        .cloned()
+        .collect();
+    for key in gone {
+        books.believed.remove(&key);
+        books.gone.push((key, seen));
+    }
+}
+
+fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, asked: Micros) {
+    let (mut found, mut excused) = (Vec::new(), Vec::new());
+    for login in present.iter().filter_map(|key| books.login(key)) {
+        let key = &login.key;
+        if books.written_back.contains_key(key) || books.survivors.contains_key(key) {
+            continue;
+        }
+        for change in settled(books, login, open, asked) {
+            if let Some(why) = rules::must_end(login, change) {
+                let story = tell(books, login, &format!("{why}: {change:?}"));
+                found.push((key.clone(), story));
+                break;
+            }
+            if rules::is_excused(login, change) {
+                excused.push(key.clone());
+            }
+        }
+    }
+    books.survivors.extend(found);
+    books.excused.extend(excused);
+}
+
+/// The settled changes that may concern it, the latest first.
+fn settled<'a>(
+    books: &'a Books,
+    login: &Login,
+    open: &Open,
+    asked: Micros,
+) -> impl Iterator<Item = &'a Change> {
+    let changes = login.user.map_or(&[][..], |user| books.changes_of(user));
+    let earliest = login.begin.sent.min(login.read.sent);
+    changes
+        .iter()
+        .rev()
+        .take_while(move |change| change.published >= earliest)
+        .filter(move |change| change.published < asked && !open.covers(change.user, change))
+}
+
+/// A session's history: its login, and the changes of its user around it.
+pub fn tell(books: &Books, login: &Login, verdict: &str) -> String {
+    let changes: Vec<String> = login
+        .user
+        .map_or(&[][..], |user| books.changes_of(user))
+        .iter()
+        .filter(|change| change.published + 2_000_000 > login.begin.sent)
+        .take(12)
+        .map(|change| format!("    {change:?}"))
+        .collect();
+    format!("{verdict}\n  {login:?}\n{}", changes.join("\n"))
+}

@@ -1,0 +1,60 @@
+//! The two rules, in terms of what clients can know.
+
+use super::ledger::{Cause, Change, Login, Micros};
+
+/// Why a settled change must have ended this session, if it must.
+pub fn must_end(login: &Login, change: &Change) -> Option<&'static str> {
+    if change.cause == Cause::Deleted {
+        return (login.known <= change.stamp_from).then_some("its user was deleted");
+    }
+    if spares(login, change) {
+        return None;
+    }
+    if login.begin.returned < change.stamp_from {
+        return Some("its transaction had begun before the change was committed");
+    }
+    if login.sight.returned < change.publish_sent {
+        return Some("its transaction could not see the change");
+    }
+    match change.cause {
+        Cause::Password(from) if login.generation <= from && !excused(login, change) => {
+            Some("it was opened with an older password")
+        }
+        _ => None,
+    }
+}
+
+/// Whether a change may have ended this session, which was found gone at `seen`.
+pub fn may_end(login: &Login, change: &Change, seen: Micros) -> bool {
+    if change.stamp_from >= seen {
+        return false;
+    }
+    if change.cause == Cause::Deleted {
+        return true;
+    }
+    let began = if login.versioned {
+        login.begin.sent.min(login.read.sent)
+    } else {
+        login.begin.sent
+    };
+    !spares(login, change) && change.published >= began
+}
+
+/// The changing transaction opened it, or the app asked to keep it.
+fn spares(login: &Login, change: &Change) -> bool {
+    login.transaction == change.transaction || change.keep.as_ref() == Some(&login.key)
+}
+
+/// Whether a session stays only because no schema can see that it was opened with an older password.
+pub fn is_excused(login: &Login, change: &Change) -> bool {
+    let older = matches!(change.cause, Cause::Password(from) if login.generation <= from);
+    older && !spares(login, change) && must_end(login, change).is_none()
+}
+
+/// "What no schema can see", and nothing else: a login in two transactions without a credential version, and
+/// a transaction that began while the commit was under way, or prepared, and inserted after it.
+fn excused(login: &Login, change: &Change) -> bool {
+    let began_meanwhile =
+        login.begin.returned >= change.stamp_from && login.begin.sent <= change.published;
+    !login.versioned && (login.split || began_meanwhile)
+}

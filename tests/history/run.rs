@@ -1,0 +1,119 @@
+//! One run: a server, a site, daemons, clients, faults; then rest, and the verdict.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use session_reaper::demo::server::{Options as ServerOptions, Server};
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::{
+    client::Visitor,
+    daemon::Launcher,
+    faults::Chaos,
+    monitor, stand_in,
+    verdict::Verdict,
+    world::{Options, World},
+};
+
+/// A directory of the run's own, gone with it.
+pub struct Scratch(pub PathBuf);
+
+impl Scratch {
+    fn create() -> Self {
+        let path =
+            std::env::temp_dir().join(format!("session-reaper-history-{:x}", fastrand::u64(..)));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // What is left over is temporary anyway.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn start_server(options: &Options) -> Server {
+    let prepared = if options.two_phase { 50 } else { 0 };
+    let conf = [
+        "fsync = off".to_owned(),
+        "max_connections = 200".to_owned(),
+        format!("max_prepared_transactions = {prepared}"),
+    ];
+    Server::start(&ServerOptions {
+        tcp: true,
+        conf: conf.to_vec(),
+    })
+    .expect("a server for the run")
+}
+
+/// Runs it and prints what came of it.
+pub async fn run(options: Options) -> Verdict {
+    println!("{options:?}");
+    let scratch = Scratch::create();
+    let server = start_server(&options);
+    let world = Arc::new(World::create(server.url("postgres"), options.clone()).await);
+    let launcher = Launcher::new(&scratch.0, options.grace_s);
+    let chaos = Chaos::new(Arc::clone(&world), server, launcher.clone()).await;
+    let chaos = tokio::spawn(chaos.run());
+    let stand_in = options
+        .stand_in
+        .map(|kind| tokio::spawn(stand_in::serve(Arc::clone(&world), kind)));
+    live(&world).await;
+    let chaos = chaos.await.expect("the faults");
+    let complaints = [chaos.deserters.clone(), deadlocks(&chaos.server_log())].concat();
+    let verdict = timeout(
+        Duration::from_secs(120),
+        Verdict::reach(&world, &complaints),
+    );
+    let verdict = verdict.await.expect("a verdict");
+    println!("{verdict}");
+    if let Some(stand_in) = stand_in {
+        stand_in.abort();
+    }
+    if !verdict.is_clean() && world.options.sabotage.is_empty() {
+        println!("{}", launcher.last_words());
+    }
+    verdict
+}
+
+/// The clients and the monitor, for as long as the run lasts.
+async fn live(world: &Arc<World>) {
+    let options = &world.options;
+    let monitor = tokio::spawn(monitor::run(Arc::clone(world)));
+    let mut clients = Vec::new();
+    for number in 0..options.clients {
+        let seed = options.seed.wrapping_mul(1_000_003).wrapping_add(number);
+        let client = Visitor::new(Arc::clone(world), seed).await;
+        clients.push(tokio::spawn(client.run()));
+    }
+    let deadline = Instant::now() + options.run_for;
+    while Instant::now() < deadline && !is_found_out(world) {
+        sleep(Duration::from_millis(100)).await;
+    }
+    world.stop();
+    for client in clients {
+        client.await.expect("a client");
+    }
+    monitor.await.expect("the monitor");
+}
+
+/// What is broken on purpose need not run any longer than it takes to see it.
+fn is_found_out(world: &World) -> bool {
+    !world.options.sabotage.is_empty() && !world.ledger.books().survivors.is_empty()
+}
+
+/// Deadlocks that a daemon had a part in: the app must never be the victim of one. The server's log quotes all
+/// statements, and a daemon's begin with the name of the function that sends them.
+fn deadlocks(log: &str) -> Vec<String> {
+    let reports = log.split("deadlock detected").skip(1);
+    let quotes = reports.map(|report| report.split("HINT:").next().unwrap_or_default());
+    let of_daemons = quotes.filter(|quotes| {
+        ["-- revoker::", "-- settler::", "-- purger::"]
+            .iter()
+            .any(|tag| quotes.contains(tag))
+    });
+    of_daemons
+        .map(|quotes| format!("deadlock: {quotes}"))
+        .collect()
+}

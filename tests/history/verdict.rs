@@ -1,0 +1,149 @@
+//! The verdict on a run, after everything has come to rest.
+
+use std::fmt;
+
+use tokio_postgres::Client;
+
+use crate::{
+    ledger::{Books, Login, Micros},
+    lost,
+    monitor::{self, tell},
+    rules,
+    world::World,
+};
+
+/// How much nearer than the grace a write-back has to be to count as one within it.
+const MARGIN: Micros = 100_000;
+
+/// What was found.
+pub struct Verdict {
+    pub survivors: Vec<String>,
+    pub bystanders: Vec<String>,
+    pub lost: Vec<String>,
+    pub table: String,
+}
+
+impl Verdict {
+    /// Waits until everything is settled, and judges.
+    ///
+    /// `complaints` are what else must not have happened.
+    pub async fn reach(world: &World, complaints: &[String]) -> Self {
+        let client = world.connect().await;
+        let mut lost = lost::unsettled(world, &client).await;
+        lost.extend_from_slice(complaints);
+        monitor::look(world, &client).await.unwrap();
+        let found = lost::revocations(&client).await;
+        let present = sessions(&client).await;
+        let books = world.ledger.books();
+        lost.extend(lost::not_asked_for(&books, &found));
+        let mut survivors: Vec<String> = books.survivors.values().cloned().collect();
+        survivors.extend(came_back(&books, &present, world.options.grace_s));
+        let bystanders: Vec<String> = bystanders(&books).collect();
+        let table = table(&books, &survivors, &bystanders, &lost);
+        Self {
+            survivors,
+            bystanders,
+            lost,
+            table,
+        }
+    }
+}
+
+impl Verdict {
+    /// Whether every promise was kept.
+    pub fn is_clean(&self) -> bool {
+        self.survivors.is_empty() && self.bystanders.is_empty() && self.lost.is_empty()
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.table)?;
+        for (what, stories) in [
+            ("survivor", &self.survivors),
+            ("bystander", &self.bystanders),
+            ("lost", &self.lost),
+        ] {
+            for story in stories.iter().take(5) {
+                writeln!(f, "{what}: {story}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn sessions(client: &Client) -> Vec<String> {
+    let rows = client
+        .query("select session_key::text from django_session", &[])
+        .await
+        .unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
+}
+
+/// Sessions written back within the grace, or revoked by name, that exist.
+fn came_back(books: &Books, present: &[String], grace_s: u64) -> Vec<String> {
+    present
+        .iter()
+        .filter_map(|key| {
+            let back = books.written_back.get(key);
+            let within = back
+                .is_some_and(|back| back.written + MARGIN < back.last_seen + grace_s * 1_000_000);
+            let named = back.is_none() && books.revoked_by_name.contains(key);
+            let login = books.login(key)?;
+            (within || named).then(|| {
+                tell(
+                    books,
+                    login,
+                    &format!("written back {back:?}, by name {named}"),
+                )
+            })
+        })
+        .collect()
+}
+
+/// Sessions that were gone before any change could have ended them.
+fn bystanders(books: &Books) -> impl Iterator<Item = String> {
+    books.gone.iter().filter_map(|(key, seen)| {
+        let login = books.login(key)?;
+        if books.removed.contains(key) || is_justified(books, login, *seen) {
+            return None;
+        }
+        Some(tell(books, login, &format!("gone at {seen}")))
+    })
+}
+
+fn is_justified(books: &Books, login: &Login, seen: Micros) -> bool {
+    login.user.is_some_and(|user| {
+        let changes = books.changes_of(user);
+        let earliest = login.begin.sent.min(login.read.sent);
+        let first = changes.partition_point(|change| change.published < earliest);
+        changes[first..]
+            .iter()
+            .any(|change| rules::may_end(login, change, seen))
+    })
+}
+
+fn table(books: &Books, survivors: &[String], bystanders: &[String], lost: &[String]) -> String {
+    let mut lines: Vec<String> = books
+        .counts
+        .iter()
+        .filter(|(what, _)| {
+            !what.contains(": ") || !(what.starts_with("login") || what.starts_with("change"))
+        })
+        .map(|(what, count)| format!("  {what:<44}{count:>9}"))
+        .collect();
+    lines.push(format!("  {:<44}{:>9}", "seen to end", books.gone.len()));
+    lines.push(format!(
+        "  {:<44}{:>9}",
+        "seen to stay as no schema can see them",
+        books.excused.len()
+    ));
+    for (what, found) in [
+        ("SURVIVORS", survivors),
+        ("BYSTANDERS", bystanders),
+        ("LOST", lost),
+    ] {
+        lines.push(format!("  {what:<44}{:>9}", found.len()));
+    }
+    lines.join("\n")
+}

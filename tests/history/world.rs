@@ -1,0 +1,170 @@
+//! The site, and what all clients share.
+
+use std::{
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use fastrand::Rng;
+use session_reaper::{
+    connection::Target,
+    demo::site,
+    schema,
+    settings::{Database, Environment, Settings},
+};
+use tokio_postgres::{Client, Error, NoTls};
+
+use crate::{ledger::Ledger, stand_in::StandIn};
+
+/// What clients do more often, where one promise is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// Hold rows in overlapping turns.
+    Holds,
+    /// Ask to keep a session.
+    Keeps,
+    /// Verify for long and write briefly, while nobody else writes for long.
+    Reads,
+}
+
+/// What a run is like.
+#[derive(Clone, Debug)]
+pub struct Options {
+    pub seed: u64,
+    pub run_for: Duration,
+    pub clients: u64,
+    pub users: usize,
+    pub grace_s: u64,
+    pub two_phase: bool,
+    pub daemons: usize,
+    pub faults: bool,
+    /// Standbys are promoted as well, which takes seconds.
+    pub failovers: bool,
+    /// Deliberately breaks what is installed.
+    pub sabotage: String,
+    /// Takes the place of the daemons.
+    pub stand_in: Option<StandIn>,
+    /// What clients do more often.
+    pub more: Option<More>,
+}
+
+impl Options {
+    /// An intact, short run.
+    pub fn with_seed(seed: u64) -> Self {
+        Self {
+            seed,
+            run_for: Duration::from_secs(8),
+            clients: 30,
+            users: 16,
+            grace_s: 0,
+            two_phase: false,
+            daemons: 2,
+            faults: true,
+            failovers: false,
+            sabotage: String::new(),
+            stand_in: None,
+            more: None,
+        }
+    }
+}
+
+/// What all clients share.
+pub struct World {
+    pub options: Options,
+    pub ledger: Ledger,
+    url: String,
+    stopping: AtomicBool,
+    numbers: AtomicI64,
+    contested: Mutex<(u32, Option<String>)>,
+}
+
+const TABLES: &str = "
+    create table history_marker (id bigint primary key, generation bigint, xid text not null default pg_current_xact_id()::text);
+    create function history_veto() returns trigger language plpgsql as $$
+    begin
+        return case when current_setting('history.veto', true) = 'on' then null else old end;
+    end $$;
+    create trigger history_veto before delete on auth_user for each row execute function history_veto();";
+
+impl World {
+    /// Sets a site up in an empty database.
+    pub async fn create(url: String, options: Options) -> Self {
+        let world = Self {
+            options,
+            ledger: Ledger::new(),
+            url,
+            stopping: AtomicBool::new(false),
+            numbers: AtomicI64::new(1),
+            contested: Mutex::default(),
+        };
+        let client = world.connect().await;
+        site::create_tables(&client).await.unwrap();
+        client.batch_execute(TABLES).await.unwrap();
+        let database = Database {
+            url: Some(world.url.clone()),
+            ..Database::default()
+        };
+        let target = Target::resolve(&database, &Environment::default()).unwrap();
+        schema::migrate(&target, &Settings::default().site)
+            .await
+            .unwrap();
+        client.batch_execute(&world.options.sabotage).await.unwrap();
+        for _ in 0..world.options.users {
+            let user = world.sign_up(&client).await.unwrap();
+            world.ledger.books().users.push(user);
+        }
+        world
+    }
+
+    /// A connection; waits for a server that is being restarted.
+    pub async fn connect(&self) -> Client {
+        for _ in 0..2000 {
+            if let Ok((client, connection)) = tokio_postgres::connect(&self.url, NoTls).await {
+                tokio::spawn(connection);
+                return client;
+            }
+            tokio::time::sleep(Duration::from_millis(30)).await;
+        }
+        panic!("the server has not come back for a minute");
+    }
+
+    /// A new user, whose password says that it is the first one.
+    pub async fn sign_up(&self, client: &Client) -> Result<i32, Error> {
+        let name = format!("user{}", self.next_number());
+        let statement = "insert into auth_user
+                (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined)
+            values ('gen:0', false, $1, '', '', '', false, true, now())
+            returning id";
+        Ok(client.query_one(statement, &[&name]).await?.get(0))
+    }
+
+    /// Numbers transactions and people.
+    pub fn next_number(&self) -> i64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    pub fn some_user(&self, rng: &mut Rng) -> Option<i32> {
+        rng.choice(&self.ledger.books().users).copied()
+    }
+
+    /// A session that several clients want to hold at once; now and then another one.
+    pub fn contested(&self, candidate: Option<String>) -> Option<String> {
+        let mut contested = self.contested.lock().unwrap();
+        if contested.0 == 0 {
+            *contested = (3, candidate);
+        }
+        contested.0 -= 1;
+        contested.1.clone()
+    }
+
+    pub fn stop(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
+}
