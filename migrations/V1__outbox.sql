@@ -58,15 +58,26 @@ declare
     session_key_type text;
     user_key_type text;
 begin
+    -- A key compared under another collation could not use an index.
     select pg_catalog.format_type(a.atttypid, a.atttypmod)
+            || case when a.attcollation <> t.typcollation
+                then pg_catalog.format(' collate %I.%I', n.nspname, l.collname) else '' end
         into strict session_key_type
         from pg_catalog.pg_attribute a
+        join pg_catalog.pg_type t on t.oid = a.atttypid
+        left join pg_catalog.pg_collation l on l.oid = a.attcollation
+        left join pg_catalog.pg_namespace n on n.oid = l.collnamespace
         where a.attrelid = pg_catalog.current_setting('session_reaper.session_table')::pg_catalog.regclass
           and a.attname = pg_catalog.current_setting('session_reaper.session_key')
           and not a.attisdropped;
     select pg_catalog.format_type(a.atttypid, a.atttypmod)
+            || case when a.attcollation <> t.typcollation
+                then pg_catalog.format(' collate %I.%I', n.nspname, l.collname) else '' end
         into strict user_key_type
         from pg_catalog.pg_attribute a
+        join pg_catalog.pg_type t on t.oid = a.atttypid
+        left join pg_catalog.pg_collation l on l.oid = a.attcollation
+        left join pg_catalog.pg_namespace n on n.oid = l.collnamespace
         where a.attrelid = pg_catalog.current_setting('session_reaper.user_table')::pg_catalog.regclass
           and a.attname = pg_catalog.current_setting('session_reaper.user_key')
           and not a.attisdropped;

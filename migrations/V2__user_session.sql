@@ -11,7 +11,8 @@ begin
         into strict persistence
         from pg_catalog.pg_class c
         where c.oid = sessions;
-    -- A key compared under another collation could not use the foreign key's index.
+    -- A key compared under another collation could not use an index: neither ours nor, when a session or a user
+    -- is deleted, the cascade.
     select pg_catalog.format_type(a.atttypid, a.atttypmod)
             || case when a.attcollation <> t.typcollation
                 then pg_catalog.format(' collate %I.%I', n.nspname, l.collname) else '' end
@@ -23,8 +24,13 @@ begin
         where a.attrelid = sessions
           and a.attname = pg_catalog.current_setting('session_reaper.session_key');
     select pg_catalog.format_type(a.atttypid, a.atttypmod)
+            || case when a.attcollation <> t.typcollation
+                then pg_catalog.format(' collate %I.%I', n.nspname, l.collname) else '' end
         into strict user_key_type
         from pg_catalog.pg_attribute a
+        join pg_catalog.pg_type t on t.oid = a.atttypid
+        left join pg_catalog.pg_collation l on l.oid = a.attcollation
+        left join pg_catalog.pg_namespace n on n.oid = l.collnamespace
         where a.attrelid = pg_catalog.current_setting('session_reaper.user_table')::pg_catalog.regclass
           and a.attname = pg_catalog.current_setting('session_reaper.user_key');
 

@@ -40,34 +40,24 @@ pub(super) enum Kind {
 
 impl Failure {
     pub(super) fn timeout() -> Self {
-        let message = "the server did not answer in time";
-        Self {
-            kind: Kind::Timeout,
-            message: message.to_owned(),
-        }
+        Self::of(Kind::Timeout, "the server did not answer in time")
     }
 
     pub(super) fn read_only() -> Self {
-        let message = "the server takes no writes any more";
-        Self {
-            kind: Kind::ReadOnly,
-            message: message.to_owned(),
-        }
+        Self::of(Kind::ReadOnly, "the server takes no writes any more")
     }
 
     pub(super) fn busy() -> Self {
-        let message = "all connections of the pool stayed in use";
-        Self {
-            kind: Kind::Busy,
-            message: message.to_owned(),
-        }
+        Self::of(Kind::Busy, "all connections of the pool stayed in use")
     }
 
     pub(super) fn other(message: &str) -> Self {
-        Self {
-            kind: Kind::Other,
-            message: message.to_owned(),
-        }
+        Self::of(Kind::Other, message)
+    }
+
+    fn of(kind: Kind, message: &str) -> Self {
+        let message = message.to_owned();
+        Self { kind, message }
     }
 
     pub(super) fn is_transient(&self) -> bool {
@@ -132,10 +122,7 @@ impl From<&tokio_postgres::Error> for Failure {
             };
         }
         if error.is_closed() {
-            return Self {
-                kind: Kind::Lost,
-                message: "the connection was closed".to_owned(),
-            };
+            return Self::of(Kind::Lost, "the connection was closed");
         }
         let message = with_source(error);
         let cause = error

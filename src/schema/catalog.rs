@@ -55,6 +55,7 @@ async fn nearest_table(client: &impl GenericClient, name: &str) -> Result<Option
     Ok(nearest(name, rows.iter().map(|row| row.get(0))))
 }
 
+/// Types of the site's own are named with their schema: functions of ours have no `search_path`.
 pub(super) async fn columns(
     client: &impl GenericClient,
     table: &Table,
@@ -63,10 +64,14 @@ pub(super) async fn columns(
         .query(
             "-- schema::site::columns
             select a.attname::text,
-                   pg_catalog.format_type(a.atttypid, a.atttypmod),
-                   pg_catalog.format_type(a.atttypid, null),
+                   case when n.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, a.atttypmod)
+                        else pg_catalog.format('%I.%I', n.nspname, t.typname) end,
+                   case when n.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, null)
+                        else pg_catalog.format('%I.%I', n.nspname, t.typname) end,
                    coalesce(i.indnkeyatts = 1, false)
             from pg_catalog.pg_attribute a
+            join pg_catalog.pg_type t on t.oid = a.atttypid
+            join pg_catalog.pg_namespace n on n.oid = t.typnamespace
             left join pg_catalog.pg_index i
                 on i.indrelid = a.attrelid and i.indisprimary and i.indkey[0] = a.attnum
             where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped",

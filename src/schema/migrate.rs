@@ -84,9 +84,11 @@ async fn migrate_on(
         migrations: shape(client, &site, version).await?,
         ..Installed::default()
     };
-    if version == newest_version() {
-        installed.references = references::mend(client, &site).await?;
+    if version < newest_version() {
+        // Functions and triggers are those of the newest shape.
+        return Ok(installed);
     }
+    installed.references = references::mend(client, &site).await?;
     client.batch_execute("set lock_timeout = '3s'").await?;
     behaviour::remember(client, "site", &check::site_digest(&site)).await?;
     installed.behaviour = behaviour::apply(client, &site).await?;
@@ -130,8 +132,9 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
         client.batch_execute(&set).await?;
     }
     let mut applied = Vec::new();
+    let tables = [site.sessions.oid, site.users.oid];
     for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, attempt).await?;
+        wait_for_turn(client, &tables, attempt).await?;
         let mut runner =
             embedded::migrations::runner().set_target(refinery::Target::Version(version));
         runner.set_migration_table_name(HISTORY);
@@ -155,7 +158,7 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
 
 async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<(), Error> {
     for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, attempt).await?;
+        wait_for_turn(client, &[trigger.table.oid], attempt).await?;
         match trigger.attach(client).await {
             Err(Error::Connection(error)) if error.is_lock_timeout() => {}
             result => return result,

@@ -66,18 +66,18 @@ impl Reference<'_> {
     async fn make(&self, client: &Client) -> Result<(), Error> {
         let Self { name, column, .. } = self;
         let (table, key) = (self.table.quoted(), quote_identifier(&self.key.name));
-        let what = self.table.to_string();
+        let (tables, what) = ([self.table.oid], self.table.to_string());
         let add = format!(
             "alter table session_reaper.user_session drop constraint if exists {name};
             alter table session_reaper.user_session add constraint {name} foreign key ({column})
                 references {table} ({key}) on delete cascade on update cascade not valid"
         );
-        patience::execute(client, &what, &add).await?;
+        patience::execute(client, &tables, &what, &add).await?;
         let validate = format!(
             "delete from session_reaper.user_session l
                 where not exists (select from {table} t where t.{key} = l.{column});
             alter table session_reaper.user_session validate constraint {name}"
         );
-        patience::execute(client, &what, &validate).await
+        patience::execute(client, &tables, &what, &validate).await
     }
 }

@@ -4,7 +4,7 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, Site, Table, behaviour,
+    Error, Site, Table, behaviour, patience,
     template::{quote_identifier, quote_literal},
     watch::Watch,
 };
@@ -37,6 +37,8 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
 
 /// A trigger of ours on a table of the site, wanted or not.
 pub(super) struct Attached {
+    /// Its table, as a number.
+    pub(super) oid: u32,
     schema: String,
     table: String,
     name: String,
@@ -48,7 +50,7 @@ impl Attached {
         let rows = client
             .query(
                 "-- schema::triggers::all
-                select n.nspname::text, c.relname::text, t.tgname::text
+                select n.nspname::text, c.relname::text, t.tgname::text, c.oid
                 from pg_catalog.pg_trigger t
                 join pg_catalog.pg_proc p on p.oid = t.tgfoid
                 join pg_catalog.pg_class c on c.oid = t.tgrelid
@@ -61,6 +63,7 @@ impl Attached {
             )
             .await?;
         let attached = |row: &tokio_postgres::Row| Self {
+            oid: row.get(3),
             schema: row.get(0),
             table: row.get(1),
             name: row.get(2),
@@ -77,10 +80,11 @@ impl Attached {
         format!("{schema}.{table}")
     }
 
-    /// The statement that takes it off.
-    pub(super) fn drop_statement(&self) -> String {
+    /// Takes it off.
+    pub(super) async fn drop(&self, client: &Client) -> Result<(), Error> {
         let (name, table) = (quote_identifier(&self.name), self.table());
-        format!("drop trigger if exists {name} on {table}")
+        let statement = format!("drop trigger if exists {name} on {table}");
+        patience::execute(client, &[self.oid], &table, &statement).await
     }
 
     fn is(&self, trigger: &Trigger<'_>) -> bool {
@@ -95,7 +99,7 @@ pub async fn detach_others(client: &Client, site: &Site) -> Result<Vec<String>, 
     let mut detached = Vec::new();
     for attached in Attached::all(client).await? {
         if !wanted.iter().any(|trigger| attached.is(trigger)) {
-            client.batch_execute(&attached.drop_statement()).await?;
+            attached.drop(client).await?;
             let name = quote_identifier(&attached.name);
             detached.push(format!("{name} on {}", attached.table()));
         }
@@ -126,8 +130,8 @@ impl Trigger<'_> {
                 "-- schema::triggers::is_attached
                 select t.tgenabled in ('O', 'A'), pg_catalog.obj_description(t.oid, 'pg_trigger')
                 from pg_catalog.pg_trigger t
-                where t.tgrelid = $1::text::pg_catalog.regclass and t.tgname = $2::text",
-                &[&self.table.quoted(), &self.name],
+                where t.tgrelid = $1 and t.tgname = $2::text",
+                &[&self.table.oid, &self.name],
             )
             .await?;
         Ok(row.is_some_and(|row| {

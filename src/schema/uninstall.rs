@@ -24,9 +24,17 @@ pub async fn uninstall(target: &Target) -> Result<(), Error> {
 async fn uninstall_on(client: &Client) -> Result<(), Error> {
     check::server(client).await?;
     lock(client).await?;
-    for attached in Attached::all(client).await? {
-        execute(client, &attached.table(), &attached.drop_statement()).await?;
+    let attached = Attached::all(client).await?;
+    for trigger in &attached {
+        trigger.drop(client).await?;
     }
+    let tables: Vec<u32> = attached.iter().map(|trigger| trigger.oid).collect();
     let what = "the tables that session_reaper references";
-    execute(client, what, "drop schema if exists session_reaper cascade").await
+    execute(
+        client,
+        &tables,
+        what,
+        "drop schema if exists session_reaper cascade",
+    )
+    .await
 }

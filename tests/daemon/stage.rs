@@ -85,6 +85,13 @@ impl Database {
 
     /// A fresh database with Django's tables and nothing else.
     pub async fn create_bare(server: &Server) -> Self {
+        let database = Self::create_empty(server).await;
+        site::create_tables(&database.client).await.unwrap();
+        database
+    }
+
+    /// A fresh database for a site that is not Django's.
+    pub async fn create_empty(server: &Server) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
         connect(&server.url("postgres"))
@@ -94,7 +101,6 @@ impl Database {
             .unwrap();
         let url = server.url(&name);
         let client = connect(&url).await;
-        site::create_tables(&client).await.unwrap();
         Self { name, url, client }
     }
 

@@ -98,8 +98,10 @@ async fn failures_are_told_apart_by_what_helps() {
     let expected = [
         ("57P03", true, true, false),
         ("53300", true, true, false),
-        ("57P01", true, false, false),
-        ("57P02", true, false, false),
+        ("57P01", true, true, false),
+        ("57P02", true, true, false),
+        ("26000", true, true, false),
+        ("42P05", true, true, false),
         ("08006", true, false, false),
         ("40001", true, false, false),
         ("55P03", true, false, false),

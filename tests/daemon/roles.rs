@@ -1,0 +1,203 @@
+//! Everything runs with the least rights: the app's role, the daemon's, and a third one that only changes passwords.
+
+use session_reaper::{
+    daemon::Daemon, demo::site, schema, settings::Settings, shutdown::Stop, status,
+};
+use tokio_postgres::{Client, error::SqlState};
+
+use crate::stage::{Database, connect, server, target, wait_until};
+
+/// A database that its owner has migrated for an app and a daemon that own nothing. Roles are of the whole
+/// server, so each test has its own.
+struct Roles {
+    database: Database,
+    settings: Settings,
+    suffix: u32,
+}
+
+impl Roles {
+    async fn create() -> Self {
+        let database = Database::create_bare(server()).await;
+        let suffix = fastrand::u32(..);
+        let mut settings = Settings::default();
+        settings.site.daemon_role = Some(format!("the daemon {suffix}"));
+        settings.site.app_roles = vec![format!("app_{suffix}")];
+        database
+            .batch_execute(&format!(
+                "create role \"the daemon {suffix}\" login;
+                create role app_{suffix} login;
+                create role admin_{suffix} login;
+                grant select, insert, update, delete on auth_user, django_session to app_{suffix};
+                grant usage on sequence auth_user_id_seq to app_{suffix};
+                grant select (id), update (password) on auth_user to admin_{suffix}"
+            ))
+            .await
+            .unwrap();
+        schema::migrate(&database.target(), &settings.site)
+            .await
+            .unwrap();
+        Self {
+            database,
+            settings,
+            suffix,
+        }
+    }
+
+    fn url(&self, role: &str) -> String {
+        let user = format!("user={role}{}", self.suffix).replace(' ', "%20");
+        self.database.url().replace("user=postgres", &user)
+    }
+
+    async fn app(&self) -> Client {
+        connect(&self.url("app_")).await
+    }
+}
+
+#[tokio::test]
+async fn an_app_and_a_daemon_that_own_nothing_work_together() {
+    let mut roles = Roles::create().await;
+    roles.settings.purge.schedule = "* * * * * *".to_owned();
+    let app = roles.app().await;
+    let users = site::sign_up(&app, &["ann".to_owned(), "bob".to_owned()])
+        .await
+        .unwrap();
+    let database = &roles.database;
+
+    // Without a daemon: inside the app's own transaction.
+    let inline = site::log_in(&app, &users).await.unwrap();
+    site::change_password(&app, users[0]).await.unwrap();
+    assert_eq!(database.count(&inline).await, 1);
+
+    let expired = site::abandon(&app, 10).await.unwrap();
+    let _daemon = database
+        .daemon_at(roles.settings.clone(), target(&roles.url("the daemon ")))
+        .await;
+    let sessions = site::log_in(&app, &users).await.unwrap();
+    site::change_password(&app, users[0]).await.unwrap();
+    database.settled().await;
+    assert_eq!(database.count(&sessions).await, 1);
+    let linked =
+        "select session_reaper.link_session($1, $2, session_reaper.credential_version($2))";
+    let visitor = site::visit(&app, 1).await.unwrap();
+    app.execute(linked, &[&visitor[0], &users[1]])
+        .await
+        .unwrap();
+
+    // Somebody who may change passwords and has never heard of us.
+    let admin = connect(&roles.url("admin_")).await;
+    admin
+        .execute(
+            "update auth_user set password = 'x' where id = $1",
+            &[&users[1]],
+        )
+        .await
+        .unwrap();
+    database.settled().await;
+    assert_eq!(
+        database.count(&[sessions, visitor, inline].concat()).await,
+        0
+    );
+
+    let sessions = site::log_in(&app, &users).await.unwrap();
+    app.execute("delete from auth_user where id = $1", &[&users[0]])
+        .await
+        .unwrap();
+    app.execute("select session_reaper.revoke_user($1)", &[&users[1]])
+        .await
+        .unwrap();
+    database.settled().await;
+    assert_eq!(database.count(&sessions).await, 0);
+    wait_until("expired sessions are purged", || async {
+        database.count(&expired).await == 0
+    })
+    .await;
+    let daemon = connect(&roles.url("the daemon ")).await;
+    assert!(status::read(&daemon, None).await.unwrap().served);
+}
+
+#[tokio::test]
+async fn an_app_can_neither_read_the_keys_that_wait_nor_do_the_daemons_work() {
+    let roles = Roles::create().await;
+    let app = roles.app().await;
+    for statement in [
+        "select * from session_reaper.revoked_key",
+        "update session_reaper.revocation set state = 'settled'",
+        "delete from session_reaper.revocation",
+        "update session_reaper.change set at = '-infinity'",
+        "insert into session_reaper.user_session (session_key, user_id, begun_at) values ('x', 1, 'infinity')",
+        "update session_reaper.user_session set begun_at = 'infinity'",
+        "update session_reaper.purge set tick = 'infinity'",
+    ] {
+        let error = app.batch_execute(statement).await.unwrap_err();
+        assert_eq!(
+            error.code(),
+            Some(&SqlState::INSUFFICIENT_PRIVILEGE),
+            "{statement}: {error:?}"
+        );
+    }
+    let allowed: Option<String> = app
+        .query_one(
+            "select string_agg(p.proname, ' ' order by p.proname)
+             from pg_proc p
+             where p.pronamespace = 'session_reaper'::regnamespace and has_function_privilege(p.oid, 'execute')",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    assert_eq!(
+        allowed.unwrap(),
+        "credential_version is_served link_session revoke_all revoke_session revoke_user"
+    );
+}
+
+#[tokio::test]
+async fn a_role_that_nothing_was_granted_to_is_told_what_to_do() {
+    let roles = Roles::create().await;
+    let nobody = target(&roles.url("admin_"));
+    let daemon = Daemon::new(roles.settings.clone(), nobody, Stop::default());
+    let refused = daemon.run().await.unwrap_err().to_string();
+    assert!(refused.contains("site.daemon_role"), "{refused}");
+}
+
+/// Users in a schema that the daemon may not enter are none of its business: functions of ours look there.
+#[tokio::test]
+async fn a_daemon_without_a_right_in_the_users_schema_works() {
+    let mut roles = Roles::create().await;
+    let database = &roles.database;
+    schema::uninstall(&database.target()).await.unwrap();
+    database
+        .batch_execute("create schema accounts; alter table auth_user set schema accounts")
+        .await
+        .unwrap();
+    roles.settings.site.user_table = "accounts.auth_user".to_owned();
+    schema::migrate(&database.target(), &roles.settings.site)
+        .await
+        .unwrap();
+    let _daemon = database
+        .daemon_at(roles.settings.clone(), target(&roles.url("the daemon ")))
+        .await;
+    let user: i32 = database
+        .query_one(
+            "insert into accounts.auth_user
+                 (password, is_superuser, username, first_name, last_name, email, is_staff, is_active, date_joined)
+             values ('old', false, 'ann', '', '', '', false, true, now())
+             returning id",
+            &[],
+        )
+        .await
+        .unwrap()
+        .get(0);
+    let sessions = database.log_in(user, 2).await;
+    database
+        .execute(
+            "select pg_notify('session_reaper', $1)",
+            &[&user.to_string()],
+        )
+        .await
+        .unwrap();
+    wait_until("the sessions are gone", || async {
+        database.count(&sessions).await == 0
+    })
+    .await;
+}

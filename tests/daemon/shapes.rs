@@ -1,0 +1,271 @@
+//! Sites whose tables are not Django's: other key types, other schemas, names that need quoting.
+
+use session_reaper::{schema, settings, settings::Settings};
+use tokio_postgres::Client;
+
+use crate::stage::{Database, Running, server, wait_until};
+
+/// A site's tables, and how SQL names them.
+struct Shape {
+    tables: &'static str,
+    settings: settings::Site,
+    users: &'static str,
+    user_key: &'static str,
+    password: &'static str,
+    sessions: &'static str,
+    session_key: &'static str,
+    expires: &'static str,
+    /// Keys of two users.
+    keys: [&'static str; 2],
+}
+
+/// Django's names, for the shapes that differ in types only.
+fn shape(tables: &'static str, keys: [&'static str; 2]) -> Shape {
+    Shape {
+        tables,
+        settings: settings::Site::default(),
+        users: "auth_user",
+        user_key: "id",
+        password: "password",
+        sessions: "django_session",
+        session_key: "session_key",
+        expires: "expire_date",
+        keys,
+    }
+}
+
+impl Shape {
+    async fn create(&self) -> Database {
+        let database = Database::create_empty(server()).await;
+        database.batch_execute(self.tables).await.unwrap();
+        schema::migrate(&database.target(), &self.settings)
+            .await
+            .unwrap();
+        for key in self.keys {
+            let Self {
+                users,
+                user_key,
+                password,
+                ..
+            } = self;
+            run(
+                &database,
+                &format!("insert into {users} ({user_key}, {password}) values ('{key}', 'old')"),
+            )
+            .await;
+        }
+        database
+    }
+
+    async fn daemon(&self, database: &Database) -> Running {
+        let mut settings = Settings::default();
+        settings.site = self.settings.clone();
+        database.daemon_with(settings).await
+    }
+
+    async fn log_in(&self, client: &Client, session: &str, user: &str) {
+        let Self {
+            sessions,
+            session_key,
+            expires,
+            ..
+        } = self;
+        run(
+            client,
+            &format!("insert into {sessions} ({session_key}, {expires}) values ('{session}', now() + interval '1 day')"),
+        )
+        .await;
+        run(
+            client,
+            &format!("select session_reaper.link_session('{session}', '{user}')"),
+        )
+        .await;
+    }
+
+    async fn sessions(&self, database: &Database) -> String {
+        let Self {
+            sessions,
+            session_key,
+            ..
+        } = self;
+        let list = format!(
+            "select coalesce(string_agg({session_key}::text, ' ' order by {session_key}), '') from {sessions}"
+        );
+        database.query_one(&list, &[]).await.unwrap().get(0)
+    }
+
+    async fn left(&self, database: &Database, expected: &str) {
+        wait_until(&format!("only {expected} is left"), || async {
+            self.sessions(database).await == expected && database.open_revocations().await == 0
+        })
+        .await;
+    }
+
+    /// By every route that names a user or a session.
+    async fn works(&self) -> Database {
+        let database = self.create().await;
+        let _daemon = self.daemon(&database).await;
+        let [hers, his] = self.keys;
+        for (session, user) in [
+            ("s1", hers),
+            ("s2", hers),
+            ("s3", his),
+            ("s4", his),
+            ("s5", his),
+        ] {
+            self.log_in(&database, session, user).await;
+        }
+        let Self {
+            users,
+            user_key,
+            password,
+            ..
+        } = self;
+
+        run(&database, "select session_reaper.revoke_session('s1')").await;
+        self.left(&database, "s2 s3 s4 s5").await;
+        run(
+            &database,
+            &format!("update {users} set {password} = 'new' where {user_key} = '{hers}'"),
+        )
+        .await;
+        self.left(&database, "s3 s4 s5").await;
+        run(&database, &format!("begin; select set_config('session_reaper.keep_session', 's3', true); update {users} set {password} = 'new' where {user_key} = '{his}'; commit")).await;
+        self.left(&database, "s3").await;
+        self.log_in(&database, "s6", hers).await;
+        database
+            .execute("select pg_notify('session_reaper', $1)", &[&his])
+            .await
+            .unwrap();
+        self.left(&database, "s6").await;
+        self.log_in(&database, "s7", his).await;
+        run(
+            &database,
+            &format!("delete from {users} where {user_key} = '{his}'"),
+        )
+        .await;
+        self.left(&database, "s6").await;
+        run(&database, "select session_reaper.revoke_all()").await;
+        self.left(&database, "").await;
+        let again = schema::migrate(&database.target(), &self.settings)
+            .await
+            .unwrap();
+        assert!(
+            again.behaviour.is_empty() && again.triggers.is_empty(),
+            "{again:?}"
+        );
+        database
+    }
+}
+
+async fn run(client: &Client, statement: &str) {
+    if let Err(error) = client.batch_execute(statement).await {
+        panic!("{statement}: {error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_site_with_bigint_keys_works() {
+    shape(
+        "create table auth_user (id bigint primary key, password text not null);
+        create table django_session (session_key varchar(40) primary key, expire_date timestamptz not null)",
+        ["9007199254740993", "-1"],
+    )
+    .works()
+    .await;
+}
+
+#[tokio::test]
+async fn a_site_with_uuid_keys_and_its_users_in_another_schema_works() {
+    Shape {
+        settings: settings::Site {
+            user_table: "accounts.user".to_owned(),
+            ..settings::Site::default()
+        },
+        users: "accounts.user",
+        ..shape(
+            "create schema accounts;
+            create table accounts.user (id uuid primary key, password text);
+            create table django_session (session_key varchar(40) primary key, expire_date timestamptz not null)",
+            ["018f4c1e-0000-7000-8000-000000000001", "018f4c1e-0000-7000-8000-000000000002"],
+        )
+    }
+    .works()
+    .await;
+}
+
+#[tokio::test]
+async fn a_site_with_text_keys_and_names_that_need_quoting_works() {
+    let database = Shape {
+        settings: settings::Site {
+            user_table: "The \"old\" one.User's table".to_owned(),
+            user_key: Some("Id :No".to_owned()),
+            password_column: "Pass\\word%s".to_owned(),
+            session_table: "The \"old\" one.select".to_owned(),
+            session_key: "Key \"x\"".to_owned(),
+            expires_column: "Läuft ab".to_owned(),
+            ..settings::Site::default()
+        },
+        users: "\"The \"\"old\"\" one\".\"User's table\"",
+        user_key: "\"Id :No\"",
+        password: "\"Pass\\word%s\"",
+        sessions: "\"The \"\"old\"\" one\".\"select\"",
+        session_key: "\"Key \"\"x\"\"\"",
+        expires: "\"Läuft ab\"",
+        ..shape(
+            "create schema \"The \"\"old\"\" one\";
+            create table \"The \"\"old\"\" one\".\"User's table\" (\"Id :No\" text primary key, \"Pass\\word%s\" text);
+            create table \"The \"\"old\"\" one\".\"select\" (\"Key \"\"x\"\"\" text primary key, \"Läuft ab\" timestamptz)",
+            ["o:reilly {table}", "%s $1 \\ \"x\""],
+        )
+    }
+    .works()
+    .await;
+    // What could not be said of the keys above.
+    assert_eq!(database.open_revocations().await, 0);
+}
+
+/// A key that is compared under another collation than its index has cannot use the index.
+#[tokio::test]
+async fn keys_with_a_collation_of_their_own_keep_it() {
+    let database = shape(
+        "create table auth_user (id varchar(20) collate \"C\" primary key, password text);
+        create table django_session (session_key varchar(40) collate \"POSIX\" primary key, expire_date timestamptz)",
+        ["ann", "Bob"],
+    )
+    .works()
+    .await;
+    let collations =
+        "select count(*) from pg_attribute a join pg_collation c on c.oid = a.attcollation
+        where a.attrelid = 'session_reaper.user_session'::regclass
+          and (a.attname, c.collname) in (('session_key', 'POSIX'), ('user_id', 'C'))";
+    assert_eq!(database.number(collations).await, 2);
+}
+
+/// The name of such a type has to be found where `search_path` is empty.
+#[tokio::test]
+async fn keys_of_a_type_that_the_site_has_made_work() {
+    shape(
+        "create domain user_no as bigint check (value > 0);
+        create domain token as text;
+        create table auth_user (id user_no primary key, password text);
+        create table django_session (session_key token primary key, expire_date timestamptz)",
+        ["1", "2"],
+    )
+    .works()
+    .await;
+}
+
+#[tokio::test]
+async fn an_unlogged_session_table_gets_unlogged_links() {
+    let database = shape(
+        "create table auth_user (id int primary key, password text);
+        create unlogged table django_session (session_key varchar(40) primary key, expire_date timestamptz)",
+        ["1", "2"],
+    )
+    .works()
+    .await;
+    let unlogged =
+        "select count(*) from pg_class where relname = 'user_session' and relpersistence = 'u'";
+    assert_eq!(database.number(unlogged).await, 1);
+}
