@@ -10,7 +10,8 @@ help: ## Say what there is
 .PHONY: demo
 demo: ## Show on a throw-away PostgreSQL server what session-reaper does
 	tests/install server
-	cargo run --quiet --locked --release -- demo
+	@echo "Building; the first time takes minutes."
+	cargo run --locked --release -- demo
 
 .PHONY: test
 test: ## Test the daemon against a real PostgreSQL server, then against a real Django site

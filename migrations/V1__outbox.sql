@@ -6,7 +6,7 @@
 
 create table session_reaper.change (
     id bigint generated always as identity primary key,
-    -- What section "age" of the README compares sessions with. Both halves of a transaction's name are
+    -- What the age rule (sql/verdict.sql) compares sessions with. Both halves of a transaction's name are
     -- kept because transaction ids begin anew after a dump is restored.
     xid xid8 not null default pg_catalog.pg_current_xact_id(),
     begun_at timestamptz not null default pg_catalog.now(),
@@ -128,8 +128,10 @@ begin
 end
 $$;
 
+create index revoked_key_by_key on session_reaper.revoked_key (session_key);
 create index revocation_open on session_reaper.revocation (id) where state <> 'settled';
 create index revocation_of_user on session_reaper.revocation (user_id);
+create index revocation_of_everybody on session_reaper.revocation (id) where scope = 'all';
 create index revocation_of_change on session_reaper.revocation (change_id);
 create index revocation_of_horizon on session_reaper.revocation (horizon_id) where horizon_id is not null;
 create index horizon_open on session_reaper.horizon (id) where passed_at is null;

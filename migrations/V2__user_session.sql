@@ -38,7 +38,7 @@ begin
         create %s table session_reaper.user_session (
             session_key %s primary key,
             user_id %s not null,
-            -- What section "age" of the README compares with a change.
+            -- What the age rule (sql/verdict.sql) compares with a change.
             xid xid8 not null default pg_catalog.pg_current_xact_id(),
             begun_at timestamptz not null default pg_catalog.now(),
             snapshot pg_snapshot not null default pg_catalog.pg_current_snapshot(),

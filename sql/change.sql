@@ -4,7 +4,7 @@ create or replace function session_reaper.request(
     for_scope text, for_user :user_key_type, why text, under_policy text, keep_session text)
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     revocation bigint;
@@ -31,16 +31,21 @@ comment on function session_reaper.request(text, :user_key_type, text, text, tex
 -- keeps sessions whose login read the old password in between: a stamp a row spread over seconds in a
 -- bulk reset. SET CONSTRAINTS ALL IMMEDIATE, which Django's check_constraints() issues, fires it early, so it
 -- makes itself deferred again. An update queues it anew behind whatever else is deferred; three times
--- in the message that commits are enough to be the last, and the trigger's WHEN ends it there.
+-- in the message that commits are enough to be the last, and the trigger's WHEN ends it there. A message that
+-- makes constraints immediate, or in which other code has called us, may go on after it: there a hundred times.
 create or replace function session_reaper.stamp_change()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     served_now boolean := new.served;
+    context text;
+    early boolean;
 begin
+    get diagnostics context = pg_context;
+    early := context like E'%\n%' or current_query() ~* 'set\s+constraints';
     set constraints session_reaper.stamp_change deferred;
     if served_now is null then
         served_now := session_reaper.is_served();
@@ -51,7 +56,10 @@ begin
     end if;
     update session_reaper.change c
     set served = served_now,
-        stamps = case when c.stamped_in = pg_catalog.statement_timestamp() then c.stamps + 1 else 1 end,
+        stamps = case
+            when c.stamped_in = pg_catalog.statement_timestamp() then c.stamps + 1
+            when early then -97
+            else 1 end,
         stamped_in = pg_catalog.statement_timestamp(),
         at = pg_catalog.clock_timestamp()
     where c.id = new.id;
@@ -67,7 +75,7 @@ comment on function session_reaper.stamp_change() is
 create or replace function session_reaper.announce()
 returns void
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     if pg_catalog.current_setting('max_prepared_transactions')::integer = 0

@@ -8,7 +8,7 @@ returns text
 language sql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select pg_catalog.pg_current_snapshot()::text
 $$;
@@ -23,7 +23,7 @@ create or replace function session_reaper.link_session(
 returns boolean
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform from :"session_schema".:"session_table" s
@@ -52,10 +52,14 @@ comment on function session_reaper.link_session(:session_key_type, :user_key_typ
 create or replace function session_reaper.date_link()
 returns trigger
 language plpgsql
-set search_path = ''
+security definer
+set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if tg_op = 'UPDATE' then
+    -- A user who is known by another key now is no new login: then there is none with the old key any more.
+    if tg_op = 'UPDATE'
+        and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = old.user_id)
+    then
         new.xid := pg_catalog.pg_current_xact_id();
         new.begun_at := pg_catalog.now();
         new.snapshot := pg_catalog.pg_current_snapshot();
@@ -80,7 +84,7 @@ create or replace function session_reaper.hold_link_against_changes()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     reopened bigint[];
@@ -90,7 +94,10 @@ begin
         set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
         from session_reaper.change c
         where c.id = r.change_id
-          and (r.user_id = new.user_id and r.scope = 'user' or r.scope = 'all')
+          and r.id = any (array(
+            select u.id from session_reaper.revocation u where u.user_id = new.user_id and u.scope = 'user'
+            union all
+            select e.id from session_reaper.revocation e where e.scope = 'all'))
           and session_reaper.is_older(new.xid, new.begun_at, new.snapshot, c.xid, c.begun_at, c.at, r.policy)
           and not session_reaper.is_kept(new.session_key::text, r.keep_digest, r.policy)
         returning r.id

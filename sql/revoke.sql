@@ -6,7 +6,7 @@ create or replace function session_reaper.revoke_user(
 returns bigint
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select session_reaper.request('user', user_id, reason, 'others', keep_session) where user_id is not null
 $$;
@@ -18,7 +18,7 @@ create or replace function session_reaper.revoke_all(reason text default 'reques
 returns bigint
 language sql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select session_reaper.request('all', null, reason, 'others', keep_session)
 $$;
@@ -32,7 +32,7 @@ create or replace function session_reaper.revoke_session(
 returns bigint
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     owner :user_key_type;
@@ -60,7 +60,7 @@ returns :user_key_type
 language plpgsql
 stable
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     found_id :user_key_type;

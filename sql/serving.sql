@@ -7,7 +7,7 @@ create or replace function session_reaper.is_served()
 returns boolean
 language sql
 volatile
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select exists (
         select
@@ -19,6 +19,8 @@ as $$
           and l.objid = 1
           and l.objsubid = 2
           and l.granted
+          -- A prepared transaction's lock has none, and asking for nobody's activity returns everybody's.
+          and l.pid is not null
           and pg_catalog.has_table_privilege(a.usesysid, 'session_reaper.revocation', 'update'))
 $$;
 

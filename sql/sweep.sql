@@ -4,14 +4,16 @@
 -- They are planned as nested loops through indexes, whatever the statistics say. These may date from when a
 -- table was still empty: reading it whole for each of 10,000 revocations then looks cheap (tried: the commit of a bulk
 -- change took 150 s instead of 6 s). Planned so, the estimates make JIT compilation look worthwhile, which it is not.
+-- And row security, where a site has it, has to fail here rather than hide sessions.
 
 -- The breach switch alone reads all links, and that is cheapest in one go.
 create or replace function session_reaper.condemned_everyone(revocation bigint, most integer)
 returns setof :session_key_base_type
 language sql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set jit = off
+set row_security = off
 as $$
     select l.session_key
     from session_reaper.revocation r
@@ -31,12 +33,13 @@ create or replace function session_reaper.condemned(revocations bigint[], most i
 returns table (revocation_id bigint, session_key :session_key_base_type)
 language plpgsql
 stable
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
+set row_security = off
 as $$
 begin
     return query
@@ -74,7 +77,7 @@ returns bigint[]
 language sql
 volatile
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
     select array(
         select distinct c.revocation_id
@@ -83,11 +86,12 @@ as $$
                 select r.id from session_reaper.revocation r where r.id = any (revocations) and r.scope <> 'all'),
             null) c
         union
-        select c.revocation_id
-        from session_reaper.condemned(
-            array(
-                select r.id from session_reaper.revocation r where r.id = any (revocations) and r.scope = 'all'),
-            1) c)
+        -- One by one, so that one's session does not stand for all of them.
+        select r.id
+        from session_reaper.revocation r
+        where r.id = any (revocations)
+          and r.scope = 'all'
+          and exists (select from session_reaper.condemned(array[r.id], 1)))
 $$;
 
 comment on function session_reaper.unfinished(bigint[]) is
@@ -100,12 +104,13 @@ comment on function session_reaper.unfinished(bigint[]) is
 create or replace function session_reaper.end_together(keys :session_key_base_type[], owners bigint[], remember boolean)
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
+set row_security = off
 as $$
 declare
     locked :session_key_base_type[];
@@ -187,7 +192,7 @@ create or replace function session_reaper.end_free(
     keys :session_key_base_type[], owners bigint[], remember boolean)
 returns bigint
 language plpgsql
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     ended bigint := 0;
@@ -213,7 +218,7 @@ create or replace function session_reaper.sweep(revocations bigint[], most integ
 returns bigint
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     keys :session_key_base_type[];
@@ -235,12 +240,13 @@ create or replace function session_reaper.sweep_everyone(
     revocation bigint, most integer, remember boolean, out ended bigint, out more boolean)
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
+set row_security = off
 as $$
 declare
     walked_to :session_key_base_type;
@@ -274,11 +280,16 @@ create or replace function session_reaper.sweep_one(revocation bigint, remember 
 returns bigint
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     contested :session_key_base_type;
 begin
+    -- First, and only if nobody has it: a sweep counts on this row, and must not wait for it with sessions in hand.
+    perform from session_reaper.revocation r where r.id = revocation for update skip locked;
+    if not found then
+        return 0;
+    end if;
     select d.session_key into contested
     from session_reaper.condemned(array[revocation], 1000) d
     order by pg_catalog.random()
@@ -291,18 +302,42 @@ $$;
 comment on function session_reaper.sweep_one(bigint, boolean) is
     'Waits for the lock of one session that sweeps had to skip, then sweeps; returns how many sessions ended.';
 
+-- Only these constraints: the others are the app's own business.
+create or replace function session_reaper.check_references(at_once boolean)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    names text;
+begin
+    select string_agg(format('%I.%I', n.nspname, c.conname), ', ') into names
+    from pg_catalog.pg_constraint c
+    join pg_catalog.pg_namespace n on n.oid = c.connamespace
+    where c.confrelid = cast(:session_relation as regclass)
+      and c.condeferrable and c.condeferred;
+    if names is not null then
+        execute format('set constraints %s %s', names, case when at_once then 'immediate' else 'deferred' end);
+    end if;
+end
+$$;
+
+comment on function session_reaper.check_references(boolean) is
+    'Has deferred foreign keys on the session table checked at once, or at the commit again.';
+
 -- Bounded, so that a reset of a million passwords does not become a million deletes inside one transaction.
 -- What is over the bound, locked or not linked is left to the daemon, which settles this like any other.
 create or replace function session_reaper.end_inline(of_change bigint)
 returns void
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
+set row_security = off
 as $$
 declare
     fresh bigint[];
@@ -322,7 +357,13 @@ begin
         returning r.id
     )
     select pg_catalog.array_agg(t.id) into fresh from tried t;
-    perform session_reaper.sweep(fresh, most::integer, true) where fresh is not null;
+    if fresh is not null then
+        -- A foreign key of the site's on its sessions, deferred as Django makes them all, would fail the commit: the
+        -- user could not change the password. Checked at once, it only keeps its own session.
+        perform session_reaper.check_references(true);
+        perform session_reaper.sweep(fresh, most::integer, true);
+        perform session_reaper.check_references(false);
+    end if;
 exception
     -- Under REPEATABLE READ a session may have been saved since the app's snapshot. The daemon will end it.
     when serialization_failure or deadlock_detected or lock_not_available then

@@ -7,7 +7,7 @@ create or replace function session_reaper.credential_changed()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- A hash rewritten at login, because its algorithm got stronger, is no change of password. Django treats
@@ -29,7 +29,7 @@ create or replace function session_reaper.factor_changed()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     changed record := case when tg_op = 'DELETE' then old else new end;
@@ -54,7 +54,7 @@ create or replace function session_reaper.user_deleted()
 returns trigger
 language plpgsql
 security definer
-set search_path = ''
+set search_path = pg_catalog, pg_temp
 as $$
 declare
     revocation bigint;
@@ -69,3 +69,40 @@ end
 $$;
 
 comment on function session_reaper.user_deleted() is 'Asks for the sessions of a deleted user to end.';
+
+-- A user, or a session, that gets another key takes along what is still to be done: a revocation that names the old
+-- key would find nothing and settle.
+create or replace function session_reaper.user_renamed()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update session_reaper.revocation r
+    set user_id = new.:"user_key"
+    where r.user_id = old.:"user_key" and r.state <> 'settled';
+    return null;
+end
+$$;
+
+comment on function session_reaper.user_renamed() is 'Lets open revocations follow a user whose key changes.';
+
+create or replace function session_reaper.session_renamed()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update session_reaper.revoked_key k
+    set session_key = new.:"session_key"
+    where k.session_key = old.:"session_key"
+      and not exists (
+        select from session_reaper.revoked_key d
+        where d.revocation_id = k.revocation_id and d.session_key = new.:"session_key");
+    return null;
+end
+$$;
+
+comment on function session_reaper.session_renamed() is 'Lets revocations that name a session follow it when its key changes.';

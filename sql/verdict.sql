@@ -9,14 +9,17 @@ create or replace function session_reaper.is_older(
     change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
 returns boolean
 language sql
-immutable
+stable
 parallel safe
 return case
     -- The changing transaction opened it: Django's PasswordChangeView under ATOMIC_REQUESTS cycles the
     -- session key after saving the user. Transaction ids restart after a restore, so the time must agree.
     when link_xid = change_xid and link_begun_at = change_begun_at then policy = 'all'
     -- The login could not see the change, so it verified an older password, whatever any clock says.
-    when not pg_catalog.pg_visible_in_snapshot(change_xid, link_snapshot) then true
+    -- A change whose id lies in the future of this server came with a dump from another one: there the clock decides.
+    when not pg_catalog.pg_visible_in_snapshot(change_xid, link_snapshot)
+        and (pg_catalog.pg_visible_in_snapshot(change_xid, pg_catalog.pg_current_snapshot())
+            or change_xid = pg_catalog.pg_current_xact_id_if_assigned()) then true
     -- It saw the change in the end, but may have read the password before. A change without a stamp
     -- (its trigger was switched off) counts as the latest possible one: fail closed.
     else link_begun_at <= coalesce(change_at, 'infinity'::timestamptz)

@@ -44,6 +44,7 @@ async fn capture(client: &Transaction<'_>) -> Result<(), Error> {
                 cross join lateral pg_catalog.pg_stat_get_activity(l.pid) a
                 where l.locktype = 'virtualxid'
                   and l.granted
+                  and l.pid is not null
                   and l.pid <> pg_backend_pid()
                   and a.usesysid is not null
                   and a.datid = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())

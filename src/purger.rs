@@ -20,7 +20,6 @@ use crate::{
 #[derive(Clone)]
 pub struct Purger {
     pool: Pool,
-    key: String,
     expires: String,
     sessions: String,
 }
@@ -30,6 +29,8 @@ pub struct Purger {
 pub struct Report {
     /// Expired sessions that were deleted.
     pub sessions: u64,
+    /// Expired sessions that could not be deleted, because something of the site's refers to them.
+    pub refused: u64,
     /// Settled revocations that were deleted.
     pub revocations: u64,
     /// Batches that it took.
@@ -42,11 +43,14 @@ pub struct Report {
 
 /// One batch of the sessions.
 enum Batch {
-    /// So many deleted, and where the next batch begins.
-    Deleted {
-        rows: u64,
-        low_water: Option<String>,
+    /// So many deleted, so many that could not be, and where the next batch begins.
+    Looked {
+        deleted: u64,
+        refused: u64,
+        low_water: String,
     },
+    /// Nothing is left.
+    Nothing,
     /// Another daemon purges.
     Taken,
 }
@@ -56,7 +60,6 @@ impl Purger {
     pub fn new(pool: Pool, site: &Site) -> Self {
         Self {
             pool,
-            key: quote_identifier(&site.session_key.name),
             expires: quote_identifier(&site.expires.name),
             sessions: site.sessions.quoted(),
         }
@@ -74,21 +77,29 @@ impl Purger {
     ) -> Result<Report, Error> {
         let begun = Instant::now();
         let mut report = Report::default();
-        let mut low_water: Option<String> = None;
+        let mut low_water = "-infinity".to_owned();
         while !stop.is_stopped() {
             let batch_begun = Instant::now();
-            let batch = self.delete_batch(settings.batch_rows, low_water.as_deref());
+            let batch = self.delete_batch(settings.batch_rows, &low_water);
             match answered(&self.pool, batch).await? {
                 Batch::Taken => {
                     report.taken = true;
                     break;
                 }
-                Batch::Deleted { rows: 0, .. } => break,
-                Batch::Deleted {
-                    rows,
+                Batch::Nothing => break,
+                // Only what cannot be deleted is left at this time, and there is a whole batch of it.
+                Batch::Looked {
+                    deleted: 0,
+                    low_water: reached,
+                    ..
+                } if reached == low_water => break,
+                Batch::Looked {
+                    deleted,
+                    refused,
                     low_water: reached,
                 } => {
-                    report.sessions += rows;
+                    report.sessions += deleted;
+                    report.refused += refused;
                     report.batches += 1;
                     low_water = reached;
                 }
@@ -96,6 +107,12 @@ impl Purger {
             progress(report.sessions);
             let rest = batch_begun.elapsed().mul_f64(settings.pause_ratio);
             stop.run_until_stopped(tokio::time::sleep(rest)).await;
+        }
+        if report.refused > 0 {
+            tracing::warn!(
+                sessions = report.refused,
+                "expired sessions could not be deleted, because a foreign key or a trigger of the site's objects"
+            );
         }
         report.revocations = answered(&self.pool, prune(&self.pool, settings.retention_d)).await?;
         report.duration = begun.elapsed();
@@ -121,45 +138,29 @@ impl Purger {
             .get(0))
     }
 
-    /// Begins where the last batch left off: its dead rows are still in the index, and reading past them for
-    /// every batch is what makes a long purge slower and slower.
-    async fn delete_batch(&self, most: u32, low_water: Option<&str>) -> Result<Batch, Error> {
+    async fn delete_batch(&self, most: u32, low_water: &str) -> Result<Batch, Error> {
         let mut client = self.pool.get().await?;
         let transaction = client.transaction().await?;
         if !take_turn(&transaction).await? {
             return Ok(Batch::Taken);
         }
-        let Self {
-            key,
-            expires,
-            sessions,
-            ..
-        } = self;
-        let statement = format!(
-            "-- purger::delete_batch
-            with expired as materialized (
-                select s.{key} as session_key
-                from {sessions} s
-                where s.{expires} < now() and s.{expires} >= $1::text::timestamptz
-                order by s.{expires}
-                limit $2
-                for update skip locked
-            ), deleted as (
-                delete from {sessions} s using expired e where s.{key} = e.session_key returning s.{expires} as expires
-            )
-            select count(*), max(d.expires)::text from deleted d"
-        );
         let row = transaction
             .query_one(
-                &statement,
-                &[&low_water.unwrap_or("-infinity"), &i64::from(most)],
+                "-- purger::delete_batch
+                select p.deleted, p.refused, p.reached::text
+                from session_reaper.purge_expired($1::text::timestamptz, $2) p",
+                &[&low_water, &i32::try_from(most).unwrap_or(i32::MAX)],
             )
             .await?;
         transaction.commit().await?;
-        let rows = u64::try_from(row.get::<_, i64>(0)).unwrap_or_default();
-        Ok(Batch::Deleted {
-            rows,
-            low_water: row.get(1),
+        let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
+        Ok(match row.get(2) {
+            None => Batch::Nothing,
+            Some(low_water) => Batch::Looked {
+                deleted: count(0),
+                refused: count(1),
+                low_water,
+            },
         })
     }
 

@@ -127,7 +127,7 @@ impl Revoker {
         let mut ids = Vec::new();
         let report = answered(&self.pool, async {
             let mut client = self.pool.get().await?;
-            let transaction = client.transaction().await?;
+            let transaction = revocation::begin(&mut client).await?;
             ids = requested::claim(&transaction, most).await?;
             let sessions = if ids.is_empty() {
                 0
@@ -157,7 +157,7 @@ impl Revoker {
     async fn revoke_page(&self, settings: &Revoke) -> Result<Option<revocation::Page>, Error> {
         let page = answered(&self.pool, async {
             let mut client = self.pool.get().await?;
-            let transaction = client.transaction().await?;
+            let transaction = revocation::begin(&mut client).await?;
             let Some(id) = requested::claim_everyone(&transaction).await? else {
                 return Ok(None);
             };

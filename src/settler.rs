@@ -19,6 +19,7 @@ use crate::{
     connection::{Error, Pool, answered},
     grace, horizon,
     revocation::{
+        self,
         open::{self, Marked},
         sweep,
     },
@@ -120,7 +121,7 @@ impl Settler {
     /// Most late sessions end here, long before the slowest transaction has: a dump may run for hours.
     async fn sweep_waiting(&mut self, settings: &Revoke) -> Result<i64, Error> {
         let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await?;
+        let transaction = revocation::begin(&mut client).await?;
         let ids = open::waiting(&transaction, self.swept_to, settings.batch_rows).await?;
         self.swept_to = ids.last().copied().unwrap_or(0);
         let sessions = if ids.is_empty() {
@@ -142,7 +143,7 @@ struct Finished {
 /// The last sweep, and the mark only where a later look finds that it left nothing behind.
 async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
     let mut client = pool.get().await?;
-    let transaction = client.transaction().await?;
+    let transaction = revocation::begin(&mut client).await?;
     let ready = open::ready(&transaction, settings).await?;
     let ids: Vec<i64> = ready.iter().map(|(id, _)| *id).collect();
     if ids.is_empty() {
@@ -190,7 +191,7 @@ fn complain(marked: &Marked) {
 /// Waits for one locked row, in a transaction that holds no other. That it may have to wait again is no error.
 async fn wait_for_one(pool: &Pool, id: i64, settings: &Revoke) -> Result<i64, Error> {
     let mut client = pool.get().await?;
-    let transaction = client.transaction().await?;
+    let transaction = revocation::begin(&mut client).await?;
     let result = transaction
         .query_one(
             "-- settler::wait_for_one

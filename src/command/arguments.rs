@@ -70,11 +70,14 @@ pub enum Command {
     },
 
     /// Show on a throw-away PostgreSQL server what it does. Needs no database and leaves nothing behind.
+    ///
+    /// Needs the programs of a PostgreSQL server (Debian's package postgresql). On a terminal it stays up
+    /// afterwards, for trying things out, until Ctrl-C.
     Demo(Demo),
 
     /// Take everything out of the database again: triggers, links, and the record of revocations.
     Uninstall {
-        /// Do it without being asked again.
+        /// Do it without asking.
         #[arg(long)]
         yes: bool,
     },
@@ -93,8 +96,9 @@ pub struct Purge {
 
 /// Whose sessions to end.
 #[derive(Debug, Args)]
+#[command(override_usage = "session-reaper revoke [OPTIONS] <USER | --all>")]
 pub struct Revoke {
-    /// The user's key, as it stands in the user table.
+    /// The user's key, as it stands in the user table: the id, not the name.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub user: Option<String>,
     /// Every session that is linked to a user: the switch to throw after a breach.

@@ -35,7 +35,10 @@ pub async fn status(target: &Target, json: bool) -> Result<ExitCode, Failure> {
 }
 
 fn print(status: &Status, target: &Target) {
-    println!("database   {}", target.describe());
+    println!(
+        "{}",
+        target.describe().replacen("database ", "database   ", 1)
+    );
     println!(
         "schema     version {}",
         status.schema_version.unwrap_or_default()

@@ -38,7 +38,7 @@ fn on_state(state: &SqlState) -> Option<&'static str> {
         ),
         (
             SqlState::INSUFFICIENT_PRIVILEGE,
-            "let a role that owns the tables run `session-reaper migrate` with site.daemon_role set to this role",
+            "connect as the role that owns the tables, or as the one that it named in site.daemon_role when it ran `session-reaper migrate`",
         ),
         (
             SqlState::UNDEFINED_TABLE,

@@ -30,6 +30,10 @@ pub(super) fn statements(statement_timeout_s: u64) -> String {
         "set enable_seqscan = off".to_owned(),
         // It counts the penalty for what is off as a cost that compiling might save.
         "set jit = off".to_owned(),
+        // Times go out as text and come back: another style of the role's own may not read what it has written.
+        "set datestyle = 'ISO'".to_owned(),
+        // Row security, where a site has it, has to fail here rather than hide sessions.
+        "set row_security = off".to_owned(),
         // Notices are for people, and the driver would hand each of them to the log.
         "set client_min_messages = warning".to_owned(),
     ];

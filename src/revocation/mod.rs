@@ -5,12 +5,22 @@
 pub mod open;
 pub mod requested;
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::{Object, Transaction};
 
 use crate::{
     connection::{Error, Pool},
     settings::Revoke,
 };
+
+/// Begins the transaction that ends sessions. A foreign key of the site's on its sessions, deferred as Django makes
+/// them all, would fail the commit and with it everybody's work; checked at once, it keeps its own session only.
+pub async fn begin(client: &mut Object) -> Result<Transaction<'_>, Error> {
+    let transaction = client.transaction().await?;
+    transaction
+        .batch_execute("/* revocation::begin */ set constraints all immediate")
+        .await?;
+    Ok(transaction)
+}
 
 /// Ends what these revocations end and is free. Sessions over the batch are found again before one settles.
 pub async fn sweep(

@@ -1,6 +1,6 @@
 //! Revocations that have been swept and are not settled yet.
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::Transaction;
 
 use crate::{
     connection::{Error, Pool},

@@ -1,6 +1,6 @@
 //! Revocations that nobody has looked at yet.
 
-use tokio_postgres::Transaction;
+use deadpool_postgres::Transaction;
 
 use crate::connection::{Error, Pool};
 

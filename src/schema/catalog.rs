@@ -55,6 +55,7 @@ async fn nearest_table(client: &impl GenericClient, name: &str) -> Result<Option
     Ok(nearest(name, rows.iter().map(|row| row.get(0))))
 }
 
+/// The base type is that of -1, no length: without any, `character` would mean one character.
 /// Types of the site's own are named with their schema: functions of ours have no `search_path`.
 pub(super) async fn columns(
     client: &impl GenericClient,
@@ -66,7 +67,7 @@ pub(super) async fn columns(
             select a.attname::text,
                    case when n.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, a.atttypmod)
                         else pg_catalog.format('%I.%I', n.nspname, t.typname) end,
-                   case when n.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, null)
+                   case when n.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, -1)
                         else pg_catalog.format('%I.%I', n.nspname, t.typname) end,
                    coalesce(i.indnkeyatts = 1, false)
             from pg_catalog.pg_attribute a
@@ -157,4 +158,23 @@ fn nearest(given: &str, known: impl Iterator<Item = String>) -> Option<String> {
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+/// Row security would hide sessions from the functions that have to end them, and from the purge.
+pub(super) async fn require_no_row_security(
+    client: &impl GenericClient,
+    table: &Table,
+) -> Result<(), Error> {
+    let row = client
+        .query_one(
+            "-- schema::catalog::require_no_row_security
+            select pg_catalog.row_security_active($1::oid)",
+            &[&table.oid],
+        )
+        .await?;
+    if row.get(0) {
+        let table = table.to_string();
+        return Err(Error::RowSecurity { table });
+    }
+    Ok(())
 }

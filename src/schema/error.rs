@@ -40,6 +40,10 @@ pub enum Error {
         column: String,
         sql_type: String,
     },
+    #[error(
+        "row security hides rows of {table} from this role, so it could not see which sessions to end: connect as a role with bypassrls, or as the owner without \"force row level security\""
+    )]
+    RowSecurity { table: String },
     #[error("PostgreSQL {found} is too old: session-reaper needs 14 or newer")]
     OldServer { found: String },
     #[error(

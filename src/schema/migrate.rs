@@ -5,7 +5,7 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, check,
+    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, catalog, check,
     patience::{LOCK_TRIES, wait_for_turn},
     references, rights,
     template::quote_literal,
@@ -80,6 +80,10 @@ async fn migrate_on(
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
     rights::check(client, &site).await?;
+    // The functions run as the role that migrates.
+    for table in [&site.sessions, &site.users] {
+        catalog::require_no_row_security(client, table).await?;
+    }
     let mut installed = Installed {
         migrations: shape(client, &site, version).await?,
         ..Installed::default()

@@ -6,10 +6,39 @@ use tokio_postgres::Client;
 use super::{Error, Site, template::quote_identifier, triggers};
 use crate::settings;
 
-/// For functions that only our own functions and the daemon call.
+/// Takes away what PUBLIC has by PostgreSQL's own defaults, and anybody else by the site's default privileges: a role
+/// for reports must not find itself with every session key. Whoever may look at `live_session` may go on.
 const INTERNAL: &str = "
     revoke all on all functions in schema session_reaper from public;
-    revoke all on all tables in schema session_reaper from public";
+    revoke all on all tables in schema session_reaper from public;
+    do $$
+    declare
+        stranger regrole;
+    begin
+        for stranger in
+            select distinct g.grantee::regrole
+            from (
+                select c.relowner as owner, a.grantee
+                from pg_catalog.pg_class c
+                cross join lateral pg_catalog.aclexplode(c.relacl) a
+                where c.relnamespace = 'session_reaper'::regnamespace and c.relkind = 'r'
+                union all
+                select p.proowner, a.grantee
+                from pg_catalog.pg_proc p
+                cross join lateral pg_catalog.aclexplode(p.proacl) a
+                where p.pronamespace = 'session_reaper'::regnamespace
+            ) g
+            where g.grantee <> g.owner and g.grantee <> 0
+        loop
+            execute pg_catalog.format('revoke all on all functions in schema session_reaper from %s', stranger);
+            execute (
+                select pg_catalog.string_agg(
+                    pg_catalog.format('revoke all on table %s from %s', c.oid::regclass, stranger), '; ')
+                from pg_catalog.pg_class c
+                where c.relnamespace = 'session_reaper'::regnamespace and c.relkind = 'r');
+        end loop;
+    end
+    $$";
 
 /// Refuses a role that would get stuck half-way: it would leave a schema behind that the right role cannot use.
 pub async fn check(client: &Client, site: &Site) -> Result<(), Error> {
@@ -91,15 +120,14 @@ pub async fn grant(
     Ok(())
 }
 
-/// Sessions are deleted by functions that run as their owner, but the purger deletes by itself: it needs no
-/// more than the key and the expiry. "for update" asks for the right to update one column.
+/// Sessions are deleted by functions that run as their owner. `purge --dry-run` counts them by itself.
 fn for_daemon(role: &str, site: &Site) -> String {
     format!(
         "grant usage on schema session_reaper to {role};
         grant select, insert, update, delete on all tables in schema session_reaper to {role};
         grant execute on all functions in schema session_reaper to {role};
         grant usage on schema {schema} to {role};
-        grant select ({key}, {expires}), update ({key}), delete on {sessions} to {role}",
+        grant select ({key}, {expires}) on {sessions} to {role}",
         schema = quote_identifier(&site.sessions.schema),
         key = quote_identifier(&site.session_key.name),
         expires = quote_identifier(&site.expires.name),

@@ -5,7 +5,7 @@ use tokio_postgres::GenericClient;
 use super::{
     Error,
     catalog::{column, primary_key, require_unique, table},
-    template::{Variables, quote_identifier},
+    template::{Variables, quote_identifier, quote_literal},
     watch::Watch,
 };
 use crate::settings;
@@ -115,6 +115,7 @@ impl Site {
         Variables::from([
             ("session_schema", self.sessions.schema.clone()),
             ("session_table", self.sessions.name.clone()),
+            ("session_relation", quote_literal(&self.sessions.quoted())),
             ("session_key", self.session_key.name.clone()),
             ("session_key_type", self.session_key.sql_type.clone()),
             ("session_key_base_type", self.session_key.base_type.clone()),

@@ -4,7 +4,7 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, Site, Table, behaviour, patience,
+    Column, Error, Site, Table, behaviour, patience,
     template::{quote_identifier, quote_literal},
     watch::Watch,
 };
@@ -21,18 +21,30 @@ pub struct Trigger<'a> {
 
 /// All that this site needs.
 pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
-    let user_deleted = Trigger {
-        // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade the links away.
-        name: "A_session_reaper_user_deleted".to_owned(),
-        table: &site.users,
-        when: "after delete on {table} for each row".to_owned(),
-        action: "session_reaper.user_deleted()".to_owned(),
+    // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade to the links.
+    let own = |name: &str, table, when: String| Trigger {
+        name: format!("A_session_reaper_{name}"),
+        table,
+        when: format!("after {when}"),
+        action: format!("session_reaper.{name}()"),
     };
-    site.watched
-        .iter()
-        .map(Watch::trigger)
-        .chain([user_deleted])
-        .collect()
+    let renamed = |column: &Column| {
+        let key = quote_identifier(&column.name);
+        format!(
+            "update of {key} on {{table}} for each row when (old.{key} is distinct from new.{key})"
+        )
+    };
+    let deleted = "delete on {table} for each row".to_owned();
+    let own = [
+        own("user_deleted", &site.users, deleted),
+        own("user_renamed", &site.users, renamed(&site.user_key)),
+        own(
+            "session_renamed",
+            &site.sessions,
+            renamed(&site.session_key),
+        ),
+    ];
+    site.watched.iter().map(Watch::trigger).chain(own).collect()
 }
 
 /// A trigger of ours on a table of the site, wanted or not.

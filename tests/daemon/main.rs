@@ -12,6 +12,7 @@ mod crash;
 mod failover;
 mod fails_closed;
 mod hold;
+mod hostile;
 mod migrate;
 mod outage;
 mod password_change;

@@ -19,7 +19,7 @@ def link(session_key, user_id):
             cursor.execute("select set_config('session_reaper.key', %s, true)", [session_key])
             cursor.execute("select session_reaper.link_session(current_setting('session_reaper.key'), %s)", [user_id])
     except DatabaseError as error:
-        logging.getLogger(__name__).error("A session was not linked to its user: %s", error)
+        logging.getLogger(__name__).error("A session was not linked to its user: %s", str(error).splitlines()[0])
 
 
 @receiver(user_logged_in)
