@@ -110,7 +110,9 @@ as $$
 declare
     locked :session_key_base_type[];
     busy :session_key_base_type[];
-    ended bigint;
+    ended_for bigint[];
+    counts bigint[];
+    remembered_for bigint[];
 begin
     locked := array(
         select s.:"session_key" from :"session_schema".:"session_table" s
@@ -156,20 +158,22 @@ begin
         returning k.revocation_id
     ), counted as (
         select d.revocation_id, pg_catalog.count(*) as sessions from deleted d group by d.revocation_id
-    ), noted as (
-        update session_reaper.revocation r
-        set sessions_ended = r.sessions_ended + n.sessions,
-            -- Only a key that is ended for the first time prolongs the grace: or a user who logs in anew under the
-            -- same key would keep it open for as long as he tries. It is not dated here, because this
-            -- transaction may commit much later; the settler does that once it can see it.
-            remembered_at = case
-                when r.id = any (array(select k.revocation_id from remembered k)) then 'infinity'
-                else r.remembered_at end
-        from counted n
-        where r.id = n.revocation_id
     )
-    select coalesce(pg_catalog.sum(n.sessions), 0) into ended from counted n;
-    return ended;
+    select pg_catalog.array_agg(n.revocation_id), pg_catalog.array_agg(n.sessions),
+           array(select k.revocation_id from remembered k)
+        into ended_for, counts, remembered_for
+        from counted n;
+    -- A statement of its own: had it to wait for a replica that looks at the same revocation, PostgreSQL would
+    -- plan its row anew and could not run the deletion a second time.
+    update session_reaper.revocation r
+    set sessions_ended = r.sessions_ended + n.sessions,
+        -- Only a key that is ended for the first time prolongs the grace: or a user who logs in anew under the
+        -- same key would keep it open for as long as he tries. It is not dated here, because this
+        -- transaction may commit much later; the settler does that once it can see it.
+        remembered_at = case when r.id = any (remembered_for) then 'infinity' else r.remembered_at end
+    from rows from (pg_catalog.unnest(ended_for), pg_catalog.unnest(counts)) as n (revocation_id, sessions)
+    where r.id = n.revocation_id;
+    return (select coalesce(pg_catalog.sum(n), 0) from pg_catalog.unnest(counts) n);
 end
 $$;
 

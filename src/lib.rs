@@ -17,6 +17,7 @@ mod listening;
 mod logging;
 pub mod purger;
 pub mod requester;
+mod revocation;
 pub mod revoker;
 pub mod schedule;
 pub mod schema;

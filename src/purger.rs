@@ -10,6 +10,7 @@ use tokio_postgres::Transaction;
 
 use crate::{
     connection::{Error, Pool, answered},
+    revocation::prune,
     schema::{LOCK_CLASS, PURGING_LOCK, Site, quote_identifier},
     settings,
     shutdown::Stop,
@@ -96,7 +97,7 @@ impl Purger {
             let rest = batch_begun.elapsed().mul_f64(settings.pause_ratio);
             stop.run_until_stopped(tokio::time::sleep(rest)).await;
         }
-        report.revocations = answered(&self.pool, self.prune(settings.retention_d)).await?;
+        report.revocations = answered(&self.pool, prune(&self.pool, settings.retention_d)).await?;
         report.duration = begun.elapsed();
         Ok(report)
     }
@@ -160,35 +161,6 @@ impl Purger {
             rows,
             low_water: row.get(1),
         })
-    }
-
-    async fn prune(&self, retention_d: u32) -> Result<u64, Error> {
-        let client = self.pool.get().await?;
-        let pruned = client
-            .execute(
-                "-- purger::prune_revocations
-                delete from session_reaper.revocation r
-                where r.id = any (array(
-                    select o.id
-                    from session_reaper.revocation o
-                    where o.state = 'settled' and o.settled_at < now() - make_interval(days => $1)
-                    limit 10000
-                    for update skip locked))",
-                &[&i32::try_from(retention_d).unwrap_or(i32::MAX)],
-            )
-            .await?;
-        client
-            .batch_execute(
-                "-- purger::prune_changes
-                delete from session_reaper.change c
-                where c.at < now() - interval '1 day'
-                  and not exists (select from session_reaper.revocation r where r.change_id = c.id);
-                delete from session_reaper.horizon h
-                where h.passed_at < now() - interval '1 day'
-                  and not exists (select from session_reaper.revocation r where r.horizon_id = h.id)",
-            )
-            .await?;
-        Ok(pruned)
     }
 
     /// Takes a scheduled time for this daemon, so that of several one purges, and a time that passed while

@@ -7,11 +7,12 @@
 
 use std::time::{Duration, Instant};
 
-use tokio_postgres::{Transaction, error::SqlState};
+use tokio_postgres::error::SqlState;
 
 use crate::{
     bell::Bell,
     connection::{Error, Pool, answered},
+    revocation::{self, requested},
     settings::Revoke,
     worker::{InForce, Worker},
 };
@@ -127,13 +128,13 @@ impl Revoker {
         let report = answered(&self.pool, async {
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await?;
-            ids = claim(&transaction, most).await?;
+            ids = requested::claim(&transaction, most).await?;
             let sessions = if ids.is_empty() {
                 0
             } else {
-                sweep(&transaction, &ids, settings).await?
+                revocation::sweep(&transaction, &ids, settings).await?
             };
-            mark(&transaction, &ids).await?;
+            requested::mark(&transaction, &ids).await?;
             transaction.commit().await?;
             Ok(Report {
                 revocations: ids.len(),
@@ -148,37 +149,21 @@ impl Revoker {
     async fn postpone(&self, ids: &[i64], error: &Error) -> Result<(), Error> {
         tracing::error!(revocation = ?ids, %error, "could not revoke; this one waits, the others go on");
         let state = error.sqlstate().map(SqlState::code);
-        answered(&self.pool, async {
-            let client = self.pool.get().await?;
-            client
-                .execute(
-                    "-- revoker::postpone
-                    update session_reaper.revocation r
-                    set attempts = r.attempts + 1,
-                        next_attempt_at = clock_timestamp()
-                            + least(interval '1 second' * 2 ^ least(r.attempts, 9), interval '5 minutes'),
-                        last_error = $2
-                    where r.id = any ($1)",
-                    &[&ids, &state],
-                )
-                .await?;
-            Ok(())
-        })
-        .await
+        answered(&self.pool, requested::postpone(&self.pool, ids, state)).await
     }
 
     /// The breach switch, a page of links at a time. Its row is locked while a page is read, so that replicas
     /// do not walk side by side.
-    async fn revoke_page(&self, settings: &Revoke) -> Result<Option<Page>, Error> {
+    async fn revoke_page(&self, settings: &Revoke) -> Result<Option<revocation::Page>, Error> {
         let page = answered(&self.pool, async {
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await?;
-            let Some(id) = claim_everyone(&transaction).await? else {
+            let Some(id) = requested::claim_everyone(&transaction).await? else {
                 return Ok(None);
             };
-            let page = sweep_everyone(&transaction, id, settings).await?;
+            let page = revocation::sweep_everyone(&transaction, id, settings).await?;
             if !page.more {
-                mark(&transaction, &[id]).await?;
+                requested::mark(&transaction, &[id]).await?;
             }
             transaction.commit().await?;
             Ok(Some(page))
@@ -190,92 +175,4 @@ impl Revoker {
         }
         Ok(page)
     }
-}
-
-async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Vec<i64>, Error> {
-    let rows = transaction
-        .query(
-            "-- revoker::claim
-            select r.id
-            from session_reaper.revocation r
-            where r.state = 'requested' and r.scope <> 'all' and r.next_attempt_at <= clock_timestamp()
-            order by r.id
-            limit $1
-            for update skip locked",
-            &[&i64::from(most)],
-        )
-        .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
-/// Also asked by the settler. Sessions over the batch are found again before the revocation settles.
-pub(crate) async fn sweep(
-    transaction: &Transaction<'_>,
-    ids: &[i64],
-    settings: &Revoke,
-) -> Result<i64, Error> {
-    let remember = settings.write_back_grace_s > 0;
-    let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
-    let row = transaction
-        .query_one(
-            "-- revoker::sweep
-            select session_reaper.sweep($1, $2, $3)",
-            &[&ids, &most, &remember],
-        )
-        .await?;
-    Ok(row.get(0))
-}
-
-async fn mark(transaction: &Transaction<'_>, ids: &[i64]) -> Result<(), Error> {
-    transaction
-        .execute(
-            "-- revoker::mark
-            update session_reaper.revocation r
-            set state = 'revoked', revoked_at = clock_timestamp(), attempts = 0
-            where r.id = any ($1)",
-            &[&ids],
-        )
-        .await?;
-    Ok(())
-}
-
-async fn claim_everyone(transaction: &Transaction<'_>) -> Result<Option<i64>, Error> {
-    let row = transaction
-        .query_opt(
-            "-- revoker::claim_everyone
-            select r.id
-            from session_reaper.revocation r
-            where r.state = 'requested' and r.scope = 'all' and r.next_attempt_at <= clock_timestamp()
-            order by r.id
-            limit 1
-            for update skip locked",
-            &[],
-        )
-        .await?;
-    Ok(row.map(|row| row.get(0)))
-}
-
-/// One page of a revocation of everybody.
-struct Page {
-    ended: i64,
-    more: bool,
-}
-
-async fn sweep_everyone(
-    transaction: &Transaction<'_>,
-    id: i64,
-    settings: &Revoke,
-) -> Result<Page, Error> {
-    let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
-    let row = transaction
-        .query_one(
-            "-- revoker::sweep_everyone
-            select s.ended, s.more from session_reaper.sweep_everyone($1, $2, $3) s",
-            &[&id, &most, &(settings.write_back_grace_s > 0)],
-        )
-        .await?;
-    Ok(Page {
-        ended: row.get(0),
-        more: row.get(1),
-    })
 }

@@ -18,7 +18,10 @@ use crate::{
     backoff::Backoff,
     connection::{Error, Pool, answered},
     grace, horizon,
-    revoker::sweep,
+    revocation::{
+        open::{self, Marked},
+        sweep,
+    },
     settings::Revoke,
     worker::{InForce, Worker},
 };
@@ -93,7 +96,7 @@ impl Settler {
     pub async fn settle_once(&mut self) -> Result<Report, Error> {
         let settings = self.settings.now();
         let pool = self.pool.clone();
-        if answered(&pool, open(&pool)).await? == 0 {
+        if answered(&pool, open::count(&pool)).await? == 0 {
             return Ok(Report::default());
         }
         let advance = horizon::advance(&pool, settings.revoke.settle_cap_s);
@@ -110,7 +113,7 @@ impl Settler {
         }
         report.late_sessions += finished.sessions;
         report.settled = finished.settled;
-        report.open = answered(&pool, open(&pool)).await?;
+        report.open = answered(&pool, open::count(&pool)).await?;
         Ok(report)
     }
 
@@ -118,20 +121,7 @@ impl Settler {
     async fn sweep_waiting(&mut self, settings: &Revoke) -> Result<i64, Error> {
         let mut client = self.pool.get().await?;
         let transaction = client.transaction().await?;
-        let rows = transaction
-            .query(
-                "-- settler::sweep_waiting
-                select r.id
-                from session_reaper.revocation r
-                left join session_reaper.horizon h on h.id = r.horizon_id
-                where r.state = 'revoked' and r.id > $1 and h.passed_at is null
-                order by r.id
-                limit $2
-                for update of r skip locked",
-                &[&self.swept_to, &i64::from(settings.batch_rows)],
-            )
-            .await?;
-        let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        let ids = open::waiting(&transaction, self.swept_to, settings.batch_rows).await?;
         self.swept_to = ids.last().copied().unwrap_or(0);
         let sessions = if ids.is_empty() {
             0
@@ -141,19 +131,6 @@ impl Settler {
         transaction.commit().await?;
         Ok(sessions)
     }
-}
-
-async fn open(pool: &Pool) -> Result<i64, Error> {
-    let mut client = pool.get().await?;
-    let transaction = client.transaction().await?;
-    let row = transaction
-        .query_one(
-            "-- settler::open
-            select count(*) from session_reaper.revocation r where r.state = 'revoked'",
-            &[],
-        )
-        .await?;
-    Ok(row.get(0))
 }
 
 struct Finished {
@@ -166,23 +143,8 @@ struct Finished {
 async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
-    let rows = transaction
-        .query(
-            "-- settler::ready
-            select r.id, r.attempts
-            from session_reaper.revocation r
-            join session_reaper.horizon h on h.id = r.horizon_id
-            where r.state = 'revoked'
-              and h.passed_at is not null
-              and coalesce(r.remembered_at, r.revoked_at) + $1::double precision * interval '1 second' <= clock_timestamp()
-              and r.next_attempt_at <= clock_timestamp()
-            order by r.id
-            limit $2
-            for update of r skip locked",
-            &[&(settings.write_back_grace_s as f64), &i64::from(settings.batch_rows)],
-        )
-        .await?;
-    let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+    let ready = open::ready(&transaction, settings).await?;
+    let ids: Vec<i64> = ready.iter().map(|(id, _)| *id).collect();
     if ids.is_empty() {
         return Ok(Finished {
             sessions: 0,
@@ -191,13 +153,18 @@ async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
         });
     }
     let sessions = sweep(&transaction, &ids, settings).await?;
-    let settled = mark_settled(&transaction, &ids, settings.write_back_grace_s).await?;
+    let marked = open::mark_settled(&transaction, &ids, settings.write_back_grace_s).await?;
     transaction.commit().await?;
-    let contested = rows
+    marked.iter().for_each(complain);
+    let settled: Vec<i64> = marked
         .iter()
-        .filter(|row| row.get::<_, i32>(1) >= SKIPS_BEFORE_WAITING)
-        .map(|row| row.get(0))
-        .filter(|id| !settled.contains(id))
+        .filter(|marked| marked.settled)
+        .map(|marked| marked.id)
+        .collect();
+    let contested = ready
+        .into_iter()
+        .filter(|(id, attempts)| *attempts >= SKIPS_BEFORE_WAITING && !settled.contains(id))
+        .map(|(id, _)| id)
         .collect();
     Ok(Finished {
         sessions,
@@ -206,60 +173,15 @@ async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
     })
 }
 
-async fn mark_settled(
-    transaction: &tokio_postgres::Transaction<'_>,
-    ids: &[i64],
-    grace_s: u64,
-) -> Result<Vec<i64>, Error> {
-    let rows = transaction
-        .query(
-            "-- settler::mark_settled
-            with left_over as materialized (
-                select array(
-                    select i.id from unnest(session_reaper.unfinished($1)) as i (id)
-                    union
-                    -- What the last sweep itself has ended may be written back, too.
-                    select r.id
-                    from session_reaper.revocation r
-                    where r.id = any ($1)
-                      and r.remembered_at + $2::double precision * interval '1 second' > clock_timestamp()
-                ) as ids
-            ), marked as (
-                update session_reaper.revocation r
-                set state = case when r.id = any (l.ids) then r.state else 'settled' end,
-                    settled_at = case when r.id = any (l.ids) then null else clock_timestamp() end,
-                    attempts = r.attempts + 1,
-                    next_attempt_at = clock_timestamp()
-                        + least(interval '5 ms' * 2 ^ least(r.attempts, 9), interval '1 second'),
-                    last_error = case when r.id = any (l.ids) then r.last_error end
-                from left_over l
-                where r.id = any ($1)
-                returning r.id, r.state, r.attempts, r.last_error
-            ), forgotten as (
-                delete from session_reaper.revoked_key k
-                using marked m
-                where m.state = 'settled' and k.revocation_id = m.id
-            )
-            select m.id, m.state = 'settled', m.attempts, m.last_error from marked m",
-            &[&ids, &(grace_s as f64)],
-        )
-        .await?;
-    for row in &rows {
-        complain(row.get(0), row.get(2), row.get(3));
-    }
-    let settled = rows.iter().filter(|row| row.get(1));
-    Ok(settled.map(|row| row.get(0)).collect())
-}
-
 /// A session that the database refuses to delete is tried again for ever, and said less and less often.
-fn complain(revocation: i64, attempts: i32, sqlstate: Option<&str>) {
-    if let Some(sqlstate) = sqlstate
-        && attempts.count_ones() == 1
+fn complain(marked: &Marked) {
+    if let Some(sqlstate) = &marked.last_error
+        && marked.attempts.count_ones() == 1
     {
         tracing::error!(
-            revocation,
+            revocation = marked.id,
             sqlstate,
-            attempts,
+            attempts = marked.attempts,
             "a session cannot be deleted, perhaps because of a trigger of the site's; this revocation stays open, the others go on"
         );
     }

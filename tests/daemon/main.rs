@@ -21,6 +21,7 @@ mod process;
 mod proxy;
 mod purge;
 mod quiet;
+mod readme;
 mod replicas;
 mod roles;
 mod secrecy;

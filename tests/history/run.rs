@@ -109,9 +109,14 @@ fn deadlocks(log: &str) -> Vec<String> {
     let reports = log.split("deadlock detected").skip(1);
     let quotes = reports.map(|report| report.split("HINT:").next().unwrap_or_default());
     let of_daemons = quotes.filter(|quotes| {
-        ["-- revoker::", "-- settler::", "-- purger::"]
-            .iter()
-            .any(|tag| quotes.contains(tag))
+        [
+            "-- revocation::",
+            "-- requested::",
+            "-- open::",
+            "-- purger::",
+        ]
+        .iter()
+        .any(|tag| quotes.contains(tag))
     });
     of_daemons
         .map(|quotes| format!("deadlock: {quotes}"))
