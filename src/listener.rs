@@ -102,6 +102,7 @@ impl Listener {
         .await
         .map_err(|_| Error::HeartbeatLost)??;
         if !self.hear(connection, deadline, Some(&token)).await? {
+            connection.stop_listening(self.heartbeat_every()).await?;
             return Err(Error::NotDelivered);
         }
         self.supervisor.alive(begun.elapsed());

@@ -42,7 +42,8 @@ impl Listening {
     /// Connects and listens. The server ends the connection by itself when it has heard nothing for three
     /// heartbeats: a stopped process or a dead host would otherwise hold the serving lock until TCP notices.
     pub async fn open(target: &Target, heartbeat_every: Duration) -> Result<Self, Error> {
-        let (client, connection) = target.connect().await?;
+        let idle = heartbeat_every.saturating_mul(3);
+        let (client, connection) = target.connect_idle(idle).await?;
         let (sender, notifications) = mpsc::channel(MOST_WAITING);
         let driver = tokio::spawn(drive(connection, sender));
         let listening = Self {
@@ -50,10 +51,9 @@ impl Listening {
             notifications,
             driver,
         };
-        let idle_ms = heartbeat_every.as_millis() * 3;
         let listen = format!(
             "-- listening::open
-            set idle_session_timeout = {idle_ms}; listen {CHANNEL}; listen {HEARTBEAT_CHANNEL}"
+            listen {CHANNEL}; listen {HEARTBEAT_CHANNEL}"
         );
         listening.send(&listen, heartbeat_every).await?;
         Ok(listening)
@@ -74,6 +74,16 @@ impl Listening {
             .await
             .map_err(|_| Error::HeartbeatLost)??;
         Ok(())
+    }
+
+    /// Takes the listening back. Behind a pooler in transaction mode it stays on a connection that the app may get
+    /// next, which would then hear what it did not ask for.
+    pub async fn stop_listening(&self, patience: Duration) -> Result<(), Error> {
+        let statement = format!(
+            "-- listening::stop_listening
+            unlisten {CHANNEL}; unlisten {HEARTBEAT_CHANNEL}"
+        );
+        self.send(&statement, patience).await
     }
 
     /// A round trip that returns no row: an unread row would hold up the notifications behind it.

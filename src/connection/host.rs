@@ -4,13 +4,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio_postgres::config::SslMode;
+use tokio_postgres::error::SqlState;
 use tokio_postgres::{Client, Config};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::parameters::Parameters;
 use super::passfile::{self, Login};
 use super::tls::Tls;
-use super::{Connection, Error, session};
+use super::{Connection, Error};
 use crate::settings::Environment;
 
 /// Where Debian's and Red Hat's servers put their socket.
@@ -31,21 +32,37 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Connects and sets the session up. The caller limits the time: a server that accepts and then says
+    /// Connects with options on top of the operator's own, or without where a pooler refuses them: then
+    /// everything works, only less carefully. The caller limits the time: a server that accepts and then says
     /// nothing passes every time-out that the driver has.
     pub async fn connect(
         &self,
-        session: &str,
+        options: &str,
     ) -> Result<(Client, Connection), tokio_postgres::Error> {
-        let (client, mut connection) = self.config.connect(self.connector.clone()).await?;
-        session::set_up(&client, &mut connection, session).await?;
-        Ok((client, connection))
+        let own = self.config.get_options().unwrap_or_default();
+        let mut config = self.config.clone();
+        config.options(format!("{own} {options}"));
+        match config.connect(self.connector.clone()).await {
+            Err(error) if refuses_options(&error) => {
+                self.config.connect(self.connector.clone()).await
+            }
+            result => result,
+        }
     }
 
     /// What the driver was told.
     pub fn config(&self) -> &Config {
         &self.config
     }
+}
+
+// pgbouncer calls it a violation of the protocol, other poolers a feature that they lack.
+fn refuses_options(error: &tokio_postgres::Error) -> bool {
+    let codes = [
+        SqlState::PROTOCOL_VIOLATION,
+        SqlState::FEATURE_NOT_SUPPORTED,
+    ];
+    error.code().is_some_and(|code| codes.contains(code))
 }
 
 impl Place {

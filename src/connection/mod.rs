@@ -15,6 +15,8 @@ mod source;
 mod target;
 mod tls;
 
+use std::time::Duration;
+
 use tokio::time::timeout;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Socket};
@@ -34,7 +36,17 @@ impl Target {
     /// Opens one connection, with its session set up. One time-out spans everything, because the driver's own
     /// covers the TCP connect alone: a server that accepts and never answers would hang the daemon.
     pub async fn connect(&self) -> Result<(Client, Connection), Error> {
-        let failure = match timeout(self.patience, self.try_hosts()).await {
+        self.connect_with(&self.options).await
+    }
+
+    /// The same for a connection that only listens: the server ends it by itself after this time of silence.
+    pub async fn connect_idle(&self, at_most: Duration) -> Result<(Client, Connection), Error> {
+        let options = format!("{} {}", self.options, session::idle_option(at_most));
+        self.connect_with(&options).await
+    }
+
+    async fn connect_with(&self, options: &str) -> Result<(Client, Connection), Error> {
+        let failure = match timeout(self.patience, self.try_hosts(options)).await {
             Ok(Ok(connected)) => return Ok(connected),
             Ok(Err(error)) => Failure::from(&error),
             Err(_) => Failure::timeout(),
@@ -47,15 +59,18 @@ impl Target {
 
     // Host by host, so that one that accepts and never answers costs its share of the time and not all of it.
     // The last one is not limited here: whoever calls does that.
-    async fn try_hosts(&self) -> Result<(Client, Connection), tokio_postgres::Error> {
+    async fn try_hosts(
+        &self,
+        options: &str,
+    ) -> Result<(Client, Connection), tokio_postgres::Error> {
         let hosts = self.hosts_to_try();
         // Resolving a target ends with one host at least: the usual socket.
         let (last, others) = hosts.split_last().expect("a target has a host");
         for host in others {
-            if let Ok(Ok(connected)) = timeout(self.share(), host.connect(&self.session)).await {
+            if let Ok(Ok(connected)) = timeout(self.share(), host.connect(options)).await {
                 return Ok(connected);
             }
         }
-        last.connect(&self.session).await
+        last.connect(options).await
     }
 }

@@ -91,7 +91,7 @@ type Opening<'a> = Pin<
 impl Connect for Connector {
     fn connect(&self, _: &Config) -> Opening<'_> {
         Box::pin(async {
-            let (client, connection) = self.0.try_hosts().await?;
+            let (client, connection) = self.0.try_hosts(&self.0.options).await?;
             Ok((client, tokio::spawn(drive(connection))))
         })
     }

@@ -17,8 +17,8 @@ pub struct Target {
     /// How long one statement may run.
     pub(super) statement_timeout: Duration,
     pub(super) pool_size: usize,
-    /// The statements that set a session up.
-    pub(super) session: String,
+    /// What every connection sets for itself.
+    pub(super) options: String,
     tries_in_any_order: bool,
     description: String,
 }
@@ -53,7 +53,7 @@ impl Target {
             patience,
             statement_timeout: Duration::from_secs(settings.statement_timeout_s),
             pool_size: settings.pool_size,
-            session: session::statements(settings.statement_timeout_s),
+            options: session::options(settings.statement_timeout_s),
             tries_in_any_order,
             description: describe(&parameters, &places),
         })

@@ -10,11 +10,15 @@ use std::{
 };
 
 use session_reaper::demo::server::Server;
+use tokio_postgres::SimpleQueryMessage;
 
 use crate::{
     binary::{Binary, EAGER},
-    stage::{Database, start_server, wait_until},
+    stage::{Database, connect, start_server, wait_until},
 };
+
+/// Connections to the server, shared by everybody who connects through the pooler.
+const POOL_SIZE: usize = 5;
 
 /// A pooler in transaction mode. Dropping it ends it.
 struct Pooler {
@@ -82,7 +86,7 @@ fn configuration(server: &Server, dir: &Path, port: u16) -> String {
     format!(
         "[databases]\n* = host={} port={}\n[pgbouncer]\npool_mode = transaction\nlisten_addr = 127.0.0.1\n\
          listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\n\
-         default_pool_size = 5\nlogfile = {}\n",
+         default_pool_size = {POOL_SIZE}\nlogfile = {}\n",
         server.socket_dir().display(),
         server.port(),
         dir.join("users").display(),
@@ -125,4 +129,33 @@ async fn behind_a_pooler_in_transaction_mode_the_daemon_says_so_serves_nobody_an
     database.settled().await;
     assert_eq!(database.count(&sessions).await, 0);
     assert_eq!(database.daemons().await, 0);
+    the_app_beside_it_is_left_alone(&pooler.url(database.name())).await;
+}
+
+/// What is set on a connection of the pooler's stays set for whoever gets that one next.
+async fn the_app_beside_it_is_left_alone(url: &str) {
+    let mut apps = Vec::new();
+    for _ in 0..POOL_SIZE {
+        let app = connect(url).await;
+        // Held open, so that each has another one of the server's connections.
+        app.batch_execute("begin").await.unwrap();
+        apps.push(app);
+    }
+    for app in &apps {
+        let set = app
+            .simple_query(
+                "select name, setting from pg_settings
+                 where source = 'session' and name not in ('application_name', 'client_encoding', 'DateStyle', 'TimeZone')",
+            )
+            .await
+            .unwrap();
+        let names: Vec<_> = set
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => row.get(0),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(names, Vec::<&str>::new());
+    }
 }

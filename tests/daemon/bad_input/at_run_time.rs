@@ -151,7 +151,7 @@ async fn a_right_that_is_revoked_for_a_while_is_complained_about_and_then_used_a
     daemon.says("could not revoke; trying again").await;
     assert_complains_in_lines(
         &daemon,
-        "permission denied for table revocation; let a role that owns the tables run `session-reaper migrate` with site.daemon_role set to this role",
+        "permission denied for table revocation; connect as the role that owns the tables, or as the one that it named in site.daemon_role",
     );
 
     database

@@ -108,7 +108,7 @@ async fn a_daemon_without_its_rights_is_told_which_command_grants_them() {
     let url = database.url().replace("user=postgres", "user=beginner");
     run(&url, &["run"]).await.assert_command_failed(&[
         "permission denied for schema session_reaper",
-        "`session-reaper migrate` with site.daemon_role set to this role",
+        "or as the one that it named in site.daemon_role when it ran `session-reaper migrate`",
     ]);
     run_with(
         database.url(),
