@@ -18,8 +18,9 @@ const SIGNATURE: &str = "create or replace function session_reaper.is_older(
     change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
     returns boolean language sql immutable parallel safe return ";
 
-/// It ends with the first survivor, most often within two seconds.
-const LONG_ENOUGH: Duration = Duration::from_secs(30);
+/// It ends with the first survivor, most often within two seconds; on a machine with much else to do it has taken longer
+/// than thirty.
+const LONG_ENOUGH: Duration = Duration::from_secs(120);
 
 async fn run_broken(seed: u64, sabotage: &str, options: Options) -> Verdict {
     let options = Options {
