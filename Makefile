@@ -5,7 +5,7 @@ PYTHON := target/django-venv/bin/python
 
 .PHONY: help
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Show on a throw-away PostgreSQL server what session-reaper does
@@ -25,3 +25,8 @@ soak: ## Check the promises for SECONDS=600 under faults and failovers, from a S
 	tests/install server
 	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_SEED=$(SEED) \
 		cargo test --locked --test history -- --ignored --nocapture
+
+.PHONY: test-matrix
+test-matrix: ## Run the daemon's tests against PostgreSQL 14 to 18, or against VERSIONS="14 18"
+	tests/install matrix
+	tests/matrix $(VERSIONS)
