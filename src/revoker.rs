@@ -129,11 +129,7 @@ impl Revoker {
             let mut client = self.pool.get().await?;
             let transaction = revocation::begin(&mut client).await?;
             ids = requested::claim(&transaction, most).await?;
-            let sessions = if ids.is_empty() {
-                0
-            } else {
-                revocation::sweep(&transaction, &ids, settings).await?
-            };
+            let sessions = revocation::sweep(&transaction, &ids, settings).await?;
             requested::mark(&transaction, &ids).await?;
             transaction.commit().await?;
             Ok(Report {

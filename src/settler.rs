@@ -124,11 +124,7 @@ impl Settler {
         let transaction = revocation::begin(&mut client).await?;
         let ids = open::waiting(&transaction, self.swept_to, settings.batch_rows).await?;
         self.swept_to = ids.last().copied().unwrap_or(0);
-        let sessions = if ids.is_empty() {
-            0
-        } else {
-            sweep(&transaction, &ids, settings).await?
-        };
+        let sessions = sweep(&transaction, &ids, settings).await?;
         transaction.commit().await?;
         Ok(sessions)
     }

@@ -28,6 +28,9 @@ pub async fn sweep(
     ids: &[i64],
     settings: &Revoke,
 ) -> Result<i64, Error> {
+    if ids.is_empty() {
+        return Ok(0);
+    }
     let remember = settings.write_back_grace_s > 0;
     let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
     let row = transaction
