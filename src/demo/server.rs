@@ -14,12 +14,16 @@ mod watchdog;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 
+// For a server that something else starts, such as Patroni in the tests.
+pub use account::Account;
+pub use binaries::find as find_programs;
+pub use cluster::private_directory;
 pub use error::Error;
+pub use watchdog::Watchdog;
 
 use crate::settings::Environment;
 use cluster::Cluster;
 use postmaster::Postmaster;
-use watchdog::Watchdog;
 
 /// What a server should be like; by default it is reached through its socket alone.
 #[derive(Clone, Debug, Default)]

@@ -52,6 +52,11 @@ impl Binary {
         self.child.wait().unwrap();
     }
 
+    /// Whether it is still the process that was started.
+    pub fn lives(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(&self.log).unwrap()

@@ -16,6 +16,7 @@ mod hostile;
 mod migrate;
 mod outage;
 mod password_change;
+mod patroni;
 mod poison;
 mod pooler;
 mod process;

@@ -92,14 +92,19 @@ impl Database {
 
     /// A fresh database for a site that is not Django's.
     pub async fn create_empty(server: &Server) -> Self {
+        Self::create_empty_at(|name| server.url(name)).await
+    }
+
+    /// The same on a server that was not started here; the function makes the way into a database out of its name.
+    pub async fn create_empty_at(url: impl Fn(&str) -> String) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        connect(&server.url("postgres"))
+        connect(&url("postgres"))
             .await
             .batch_execute(&format!("create database {name}"))
             .await
             .unwrap();
-        let url = server.url(&name);
+        let url = url(&name);
         let client = connect(&url).await;
         Self { name, url, client }
     }

@@ -24,6 +24,9 @@ pub enum Account {
 impl Account {
     /// Chooses it for a directory that this process has just made, and gives the directory to it. Who owns
     /// the directory says who we are, without a system call that std does not offer.
+    ///
+    /// # Errors
+    /// There is no such user, or the directory cannot be given away.
     pub fn that_may_own(dir: &Path) -> Result<Self, Error> {
         let owner = dir.metadata().map_err(Error::io("read", dir))?.uid();
         if owner != 0 {

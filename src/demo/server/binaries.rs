@@ -10,6 +10,9 @@ use crate::settings::Environment;
 pub const VARIABLE: &str = "SESSION_REAPER_PG_BINDIR";
 
 /// The directory that holds `initdb`, `postgres` and `pg_ctl`.
+///
+/// # Errors
+/// There is none, or the variable names another one.
 pub fn find(environment: &Environment) -> Result<PathBuf, Error> {
     // A wrong override must not be papered over by a server that is found elsewhere.
     if let Some(dir) = environment.get(VARIABLE) {

@@ -112,6 +112,9 @@ impl Cluster {
 }
 
 /// A new directory that only this user can enter, short enough for a socket.
+///
+/// # Errors
+/// Where temporary files go, the server's user cannot follow.
 pub fn private_directory() -> Result<PathBuf, Error> {
     let wanted = std::env::temp_dir();
     let name = format!("session-reaper-{:08x}", fastrand::u32(..));
