@@ -12,6 +12,7 @@ use crate::{
     backoff::Backoff,
     bell::Bell,
     connection::{self, Pool, Target},
+    fitness::Fitness,
     listener::Listener,
     purger::Purger,
     requester::{self, Requester},
@@ -109,6 +110,7 @@ impl Daemon {
     ) -> JoinSet<()> {
         let (revoke, settle, purge) = (Bell::default(), Bell::default(), Bell::default());
         let (requests, requested) = requester::queue();
+        let fitness = Fitness::default();
         let (pool, settings, stop) = (|| pool.clone(), || settings.clone(), || self.stop.clone());
         let mut tasks = JoinSet::new();
 
@@ -118,6 +120,7 @@ impl Daemon {
             settings: settings(),
             revoker: revoke.clone(),
             requests,
+            fitness: fitness.clone(),
             supervisor: supervisor.clone(),
         };
         tasks.spawn(listener.run(stop()));
@@ -132,6 +135,7 @@ impl Daemon {
             pool: pool(),
             settings: settings(),
             settler: settle.clone(),
+            fitness,
         };
         tasks.spawn(worker::run(revoker, revoke, stop()));
         tasks.spawn(worker::run(

@@ -6,7 +6,8 @@
 //! this one. That also finds out a connection pooler in transaction mode, behind which everything looks
 //! well from the inside while notifications go to somebody else.
 //!
-//! Only a connection whose heartbeat has come back holds the lock that says "this database is served" (P4).
+//! Only a connection whose heartbeat has come back holds the lock that says "this database is served" (P4), and
+//! only while the revoker gets anywhere.
 //! Whatever happens here, the workers go on polling.
 
 use std::{convert::Infallible, time::Duration};
@@ -20,6 +21,7 @@ use crate::{
     backoff::Backoff,
     bell::Bell,
     connection::{self, Error, Pool, Target},
+    fitness::Fitness,
     listening::{Heard, Listening},
     shutdown::Stop,
     supervisor::Supervisor,
@@ -43,6 +45,8 @@ pub struct Listener {
     pub revoker: Bell,
     /// Takes what was asked for by hand.
     pub requests: mpsc::Sender<String>,
+    /// Whether what is rung for comes to anything.
+    pub fitness: Fitness,
     /// Hears whether the heartbeat came back.
     pub supervisor: Supervisor,
 }
@@ -70,7 +74,7 @@ impl Listener {
         // From here on everything is heard; what was notified before is in the table.
         self.revoker.ring();
         self.beat(&mut connection).await?;
-        connection.declare_serving(self.heartbeat_every()).await?;
+        let mut serves = self.serve_if_fit(&connection, false).await?;
         backoff.reset();
         tracing::info!("listening");
         loop {
@@ -81,7 +85,20 @@ impl Listener {
             )
             .await?;
             self.beat(&mut connection).await?;
+            serves = self.serve_if_fit(&connection, serves).await?;
         }
+    }
+
+    /// Takes the lock that says "served", or lets go of it while revoking comes to nothing (P4). Whatever makes
+    /// this role's sweeps fail need not concern those of the changing transaction, which are the owner's.
+    async fn serve_if_fit(&self, connection: &Listening, serves: bool) -> Result<bool, Error> {
+        let is_fit = self.fitness.is_fit();
+        match (serves, is_fit) {
+            (false, true) => connection.declare_serving(self.heartbeat_every()).await?,
+            (true, false) => connection.stop_serving(self.heartbeat_every()).await?,
+            _ => {}
+        }
+        Ok(is_fit)
     }
 
     fn heartbeat_every(&self) -> Duration {
@@ -105,7 +122,8 @@ impl Listener {
             connection.stop_listening(self.heartbeat_every()).await?;
             return Err(Error::NotDelivered);
         }
-        self.supervisor.alive(begun.elapsed());
+        self.supervisor
+            .alive(begun.elapsed(), self.fitness.is_fit());
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, Connection, Notification};
 
 use crate::{
-    connection::{Error, Target},
+    connection::{self, Error, Target},
     listener::{CHANNEL, HEARTBEAT_CHANNEL},
     schema::{LOCK_CLASS, SERVING_LOCK},
 };
@@ -43,7 +43,14 @@ impl Listening {
     /// heartbeats: a stopped process or a dead host would otherwise hold the serving lock until TCP notices.
     pub async fn open(target: &Target, heartbeat_every: Duration) -> Result<Self, Error> {
         let idle = heartbeat_every.saturating_mul(3);
-        let (client, connection) = target.connect_idle(idle).await?;
+        Self::on(target.connect_idle(idle).await?, heartbeat_every).await
+    }
+
+    /// Listens on a connection.
+    async fn on(
+        (client, connection): (Client, connection::Connection),
+        patience: Duration,
+    ) -> Result<Self, Error> {
         let (sender, notifications) = mpsc::channel(MOST_WAITING);
         let driver = tokio::spawn(drive(connection, sender));
         let listening = Self {
@@ -55,7 +62,7 @@ impl Listening {
             "-- listening::open
             listen {CHANNEL}; listen {HEARTBEAT_CHANNEL}"
         );
-        listening.send(&listen, heartbeat_every).await?;
+        listening.send(&listen, patience).await?;
         Ok(listening)
     }
 
@@ -66,6 +73,15 @@ impl Listening {
             select pg_advisory_lock_shared({LOCK_CLASS}, {SERVING_LOCK})"
         );
         self.send(&lock, patience).await
+    }
+
+    /// Lets go of it.
+    pub async fn stop_serving(&self, patience: Duration) -> Result<(), Error> {
+        let unlock = format!(
+            "-- listening::stop_serving
+            select pg_advisory_unlock_shared({LOCK_CLASS}, {SERVING_LOCK})"
+        );
+        self.send(&unlock, patience).await
     }
 
     /// A connection can turn half-open between any two statements.
@@ -113,6 +129,40 @@ impl Drop for Listening {
         // A client that is merely dropped says goodbye on a socket that may be dead, and waits.
         self.driver.abort();
     }
+}
+
+/// Refuses a pooler in transaction mode, which is found out like by the listener: what another connection sends does
+/// not arrive.
+///
+/// # Errors
+/// That one stands in between, or that the database cannot be reached.
+pub async fn check_direct(target: &Target, patience: Duration) -> Result<(), Error> {
+    let mut listening = Listening::on(target.connect().await?, patience).await?;
+    let (client, connection) = target.connect().await?;
+    let driver = tokio::spawn(connection);
+    let token = format!("{:016x}", fastrand::u64(..));
+    // As in the heartbeat: once this round trip has ended, a pooler cannot deliver the token into it.
+    listening.check().await?;
+    client
+        .execute(
+            "-- listening::check_direct
+            select pg_notify($1, $2)",
+            &[&HEARTBEAT_CHANNEL, &token],
+        )
+        .await?;
+    drop(client);
+    let _ = driver.await;
+    let deadline = Instant::now() + patience;
+    loop {
+        match listening.next(deadline).await? {
+            Heard::Heartbeat(heard) if heard == token => return Ok(()),
+            Heard::Nothing => break,
+            _ => {}
+        }
+    }
+    listening.stop_listening(patience).await?;
+    let target = target.describe();
+    Err(Error::Pooler { target })
 }
 
 fn sort(notification: &Notification) -> Heard {

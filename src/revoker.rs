@@ -12,8 +12,10 @@ use tokio_postgres::error::SqlState;
 use crate::{
     bell::Bell,
     connection::{Error, Pool, answered},
+    fitness::Fitness,
     revocation::{self, requested},
     settings::Revoke,
+    wording::span,
     worker::{InForce, Worker},
 };
 
@@ -25,6 +27,8 @@ pub struct Revoker {
     pub settings: InForce,
     /// Rung when there is something to settle.
     pub settler: Bell,
+    /// Told whether revoking comes to anything.
+    pub fitness: Fitness,
 }
 
 /// What a pass did.
@@ -32,6 +36,8 @@ pub struct Revoker {
 pub struct Report {
     /// Revocations that were swept for the first time.
     pub revocations: usize,
+    /// Revocations that failed and wait.
+    pub postponed: usize,
     /// Sessions that were deleted.
     pub sessions: i64,
     /// Whether there is more to do.
@@ -55,7 +61,9 @@ impl Worker for Revoker {
 
     async fn run_once(&mut self) -> Result<Duration, Error> {
         let begun = Instant::now();
-        let report = self.revoke_some().await?;
+        let result = self.revoke_some().await;
+        self.note(&result);
+        let report = result?;
         Ok(match report.more {
             More::Now => Duration::ZERO,
             // Everybody's sessions are paced: as much rest as work, unless somebody else's bell rings (P6).
@@ -70,6 +78,18 @@ impl Worker for Revoker {
 }
 
 impl Revoker {
+    /// What is transient is the listener's business: its heartbeat goes through the same database.
+    fn note(&self, result: &Result<Report, Error>) {
+        match result {
+            Ok(report) if report.revocations > 0 || report.more == More::Paced => {
+                self.fitness.succeeded();
+            }
+            Ok(report) if report.postponed > 0 => self.fitness.failed(),
+            Err(error) if !error.is_transient() => self.fitness.failed(),
+            _ => {}
+        }
+    }
+
     /// One batch, and one page of a revocation of everybody, so that neither holds up the other and a stop is
     /// heard in between.
     ///
@@ -80,11 +100,6 @@ impl Revoker {
         let mut report = self.revoke_batch(&settings.revoke).await?;
         if report.revocations > 0 {
             self.settler.ring();
-            tracing::info!(
-                revocations = report.revocations,
-                sessions = report.sessions,
-                "revoked"
-            );
         }
         let page = self.revoke_page(&settings.revoke).await?;
         report.sessions += page.as_ref().map_or(0, |page| page.ended);
@@ -115,7 +130,10 @@ impl Revoker {
                     total.revocations += report.revocations;
                     total.sessions += report.sessions;
                 }
-                Err((ids, error)) if !ids.is_empty() => self.postpone(&ids, &error).await?,
+                Err((ids, error)) if !ids.is_empty() => {
+                    self.postpone(&ids, &error).await?;
+                    total.postponed += ids.len();
+                }
                 Err((_, error)) => return Err(error),
             }
         }
@@ -132,6 +150,9 @@ impl Revoker {
             let sessions = revocation::sweep(&transaction, &ids, settings).await?;
             requested::mark(&transaction, &ids).await?;
             transaction.commit().await?;
+            if let Some(revocation) = span(&ids) {
+                tracing::info!(revocation, revocations = ids.len(), sessions, "revoked");
+            }
             Ok(Report {
                 revocations: ids.len(),
                 sessions,
@@ -162,12 +183,14 @@ impl Revoker {
                 requested::mark(&transaction, &[id]).await?;
             }
             transaction.commit().await?;
+            if !page.more {
+                tracing::info!(revocation = id, "revoked everybody");
+            }
             Ok(Some(page))
         })
         .await?;
         if page.as_ref().is_some_and(|page| !page.more) {
             self.settler.ring();
-            tracing::info!("revoked everybody");
         }
         Ok(page)
     }

@@ -24,6 +24,7 @@ use crate::{
         sweep,
     },
     settings::Revoke,
+    wording::span,
     worker::{InForce, Worker},
 };
 
@@ -40,12 +41,12 @@ pub struct Settler {
 }
 
 /// How a pass went.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Sessions that had appeared since the revocation, or had been locked, and were deleted now.
     pub late_sessions: i64,
-    /// Revocations that are settled.
-    pub settled: usize,
+    /// The numbers of revocations that are settled now.
+    pub settled: Vec<i64>,
     /// Revocations that are still open.
     pub open: i64,
 }
@@ -55,10 +56,11 @@ impl Worker for Settler {
 
     async fn run_once(&mut self) -> Result<Duration, Error> {
         let report = self.settle_once().await?;
-        if report.settled > 0 || report.late_sessions > 0 {
+        if !report.settled.is_empty() || report.late_sessions > 0 {
             self.pace.reset();
             tracing::info!(
-                settled = report.settled,
+                revocation = span(&report.settled),
+                settled = report.settled.len(),
                 late_sessions = report.late_sessions,
                 open = report.open,
                 "settled"
@@ -132,7 +134,7 @@ impl Settler {
 
 struct Finished {
     sessions: i64,
-    settled: usize,
+    settled: Vec<i64>,
     contested: Vec<i64>,
 }
 
@@ -145,7 +147,7 @@ async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
     if ids.is_empty() {
         return Ok(Finished {
             sessions: 0,
-            settled: 0,
+            settled: Vec::new(),
             contested: Vec::new(),
         });
     }
@@ -153,11 +155,13 @@ async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
     let marked = open::mark_settled(&transaction, &ids, settings.write_back_grace_s).await?;
     transaction.commit().await?;
     marked.iter().for_each(complain);
-    let settled: Vec<i64> = marked
+    let mut settled: Vec<i64> = marked
         .iter()
         .filter(|marked| marked.settled)
         .map(|marked| marked.id)
         .collect();
+    // Rows come back in any order.
+    settled.sort_unstable();
     let contested = ready
         .into_iter()
         .filter(|(id, attempts)| *attempts >= SKIPS_BEFORE_WAITING && !settled.contains(id))
@@ -165,7 +169,7 @@ async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
         .collect();
     Ok(Finished {
         sessions,
-        settled: settled.len(),
+        settled,
         contested,
     })
 }

@@ -10,11 +10,46 @@ use std::{
 
 use sd_notify::NotifyState;
 
-use crate::connection::Error;
+use crate::{
+    connection::Error,
+    settings::{self, Environment, Listen},
+};
 
 /// Tells the service manager; without one, it does nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Supervisor(Arc<Mutex<Told>>);
+
+/// Refuses a heartbeat that is too slow for the service manager's watchdog, which would restart the daemon again
+/// and again. A heartbeat may take as long to come back as the next one is away, hence twice.
+///
+/// # Errors
+/// Names the setting and the longest time that will do.
+pub fn check(listen: &Listen, environment: &Environment) -> Result<(), settings::Error> {
+    let own = std::process::id().to_string();
+    // The variables are inherited by programs that are not watched themselves.
+    if environment
+        .get("WATCHDOG_PID")
+        .is_some_and(|pid| pid != own)
+    {
+        return Ok(());
+    }
+    let watchdog_us = environment
+        .get("WATCHDOG_USEC")
+        .and_then(|text| text.parse::<u64>().ok());
+    let Some(longest_s) = watchdog_us.map(|us| us / 2_000_000) else {
+        return Ok(());
+    };
+    if listen.heartbeat_s <= longest_s {
+        return Ok(());
+    }
+    Err(settings::Error::Invalid {
+        name: "listen.heartbeat_s",
+        rule: format!(
+            "has to be at most half of WatchdogSec= of the unit, that is {longest_s}, and is {}: lower it or raise WatchdogSec=",
+            listen.heartbeat_s
+        ),
+    })
+}
 
 /// What was said last, so that nothing is said twice.
 #[derive(Debug, Default)]
@@ -30,7 +65,7 @@ impl Supervisor {
     }
 
     /// A heartbeat came back.
-    pub fn alive(&self, round_trip: Duration) {
+    pub fn alive(&self, round_trip: Duration, is_fit: bool) {
         let first = !std::mem::replace(&mut self.told().ready, true);
         if first {
             tell(&[NotifyState::Ready]);
@@ -39,7 +74,11 @@ impl Supervisor {
             round_trip_us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX),
             "heartbeat"
         );
-        self.status("serving");
+        self.status(if is_fit {
+            "serving"
+        } else {
+            "not serving: revoking fails, see the log"
+        });
         tell(&[NotifyState::Watchdog]);
     }
 

@@ -3,12 +3,14 @@
 use std::{
     io::{IsTerminal, Write},
     process::ExitCode,
+    time::Duration,
 };
 
 use super::Failure;
-use crate::{connection::Target, schema, settings::Settings};
+use crate::{connection::Target, listening, schema, settings::Settings};
 
 pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, Failure> {
+    check_direct(target, settings).await?;
     let installed = schema::migrate(target, &settings.site).await?;
     for (what, names) in [
         ("migration", installed.migrations),
@@ -32,15 +34,30 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-pub async fn uninstall(target: &Target, yes: bool) -> Result<ExitCode, Failure> {
+pub async fn uninstall(
+    target: &Target,
+    settings: &Settings,
+    yes: bool,
+) -> Result<ExitCode, Failure> {
     if !yes && !confirmed(target)? {
         return Err(Failure::Setting(anyhow::anyhow!(
             "nothing was removed; say --yes to remove it without a question"
         )));
     }
+    check_direct(target, settings).await?;
     schema::uninstall(target).await?;
     println!("session-reaper is removed from {}", target.describe());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Both hold a lock of their session while they work, and set how long its statements wait for the site's.
+async fn check_direct(target: &Target, settings: &Settings) -> Result<(), Failure> {
+    let patience = Duration::from_secs(settings.listen.heartbeat_s);
+    match listening::check_direct(target, patience).await {
+        // What comes next has a better sentence for it.
+        Err(error) if error.is_read_only() => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 fn confirmed(target: &Target) -> std::io::Result<bool> {

@@ -85,7 +85,7 @@ async fn dispatch(
 ) -> Result<ExitCode, Failure> {
     match &arguments.command {
         Command::Migrate => migrate::migrate(&target, &settings).await,
-        Command::Uninstall { yes } => migrate::uninstall(&target, *yes).await,
+        Command::Uninstall { yes } => migrate::uninstall(&target, &settings, *yes).await,
         Command::Run => run::run(arguments, settings, target).await,
         Command::Purge(purge) => purge::purge(purge, settings, &target).await,
         Command::Revoke(revoke) => revoke::revoke(revoke, settings, &target).await,

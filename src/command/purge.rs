@@ -11,6 +11,7 @@ use crate::{
     schema,
     settings::Settings,
     shutdown::{self, Stop},
+    wording::{count, count_of},
 };
 
 pub async fn purge(
@@ -56,7 +57,7 @@ fn print_count(expired: i64, json: bool) {
     if json {
         println!("{}", serde_json::json!({ "expired_sessions": expired }));
     } else {
-        println!("{expired} expired sessions would be deleted");
+        println!("{} would be deleted", count_of(expired, "expired session"));
     }
 }
 
@@ -73,13 +74,17 @@ fn print(report: &Report, json: bool) {
         println!("{report}");
     } else if report.taken {
         println!(
-            "{} expired sessions deleted; left off because a daemon is purging",
-            report.sessions
+            "{} deleted; left off because a daemon is purging",
+            count(report.sessions, "expired session")
         );
     } else {
         println!(
-            "{} expired sessions deleted in {} batches, {seconds:.2} s",
-            report.sessions, report.batches
+            "{} deleted in {}, {seconds:.2} s",
+            count(report.sessions, "expired session"),
+            match report.batches {
+                1 => "1 batch".to_owned(),
+                batches => format!("{batches} batches"),
+            }
         );
     }
 }

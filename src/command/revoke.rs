@@ -10,11 +10,13 @@ use super::{Failure, arguments::Revoke};
 use crate::{
     bell::Bell,
     connection::{Pool, Target},
+    fitness::Fitness,
     requester::Requester,
     revoker::Revoker,
     schema,
     settings::Settings,
     settler::Settler,
+    wording::count_of,
     worker::{InForce, Worker},
 };
 
@@ -81,6 +83,7 @@ async fn work(
         pool: pool.clone(),
         settings: settings.clone(),
         settler: Bell::default(),
+        fitness: Fitness::default(),
     };
     let mut settler = Settler::new(pool.clone(), settings);
     let deadline = Instant::now() + wait;
@@ -90,7 +93,10 @@ async fn work(
         let more = revoker.run_once().await?;
         let rest = settler.run_once().await?.min(more);
         let progress = look(pool, revocation).await?;
-        spinner.set_message(format!("{} sessions ended, settling", progress.sessions));
+        spinner.set_message(format!(
+            "{} ended, settling",
+            count_of(progress.sessions, "session")
+        ));
         if progress.settled || Instant::now() >= deadline {
             return Ok(progress);
         }
@@ -137,7 +143,8 @@ fn print(arguments: &Revoke, revocation: i64, progress: &Progress, took: Duratio
         return;
     }
     println!(
-        "revocation {revocation}: {sessions} sessions ended in {:.0} ms",
+        "revocation {revocation}: {} ended in {:.0} ms",
+        count_of(*sessions, "session"),
         took.as_secs_f64() * 1000.0
     );
     if !settled {

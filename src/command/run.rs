@@ -10,6 +10,7 @@ use crate::{
     daemon::Daemon,
     settings::{self, Environment, Settings},
     shutdown::{self, Stop},
+    supervisor,
 };
 
 pub async fn run(
@@ -17,6 +18,8 @@ pub async fn run(
     settings: Settings,
     target: Target,
 ) -> Result<ExitCode, Failure> {
+    supervisor::check(&settings.listen, &Environment::of_process())
+        .map_err(|error| Failure::Setting(error.into()))?;
     let stop = Stop::default();
     let reload = Arc::new(Notify::new());
     shutdown::heed_signals(stop.clone(), Arc::clone(&reload))?;
@@ -27,7 +30,10 @@ pub async fn run(
         stop,
         reload,
         read_settings: Box::new(move || {
-            settings::load(config.as_deref(), &Environment::of_process())
+            let environment = Environment::of_process();
+            let settings = settings::load(config.as_deref(), &environment)?;
+            supervisor::check(&settings.listen, &environment)?;
+            Ok(settings)
         }),
     };
     daemon.run().await?;

@@ -7,6 +7,7 @@ use crate::{
     connection::Target,
     schema,
     status::{self, Status},
+    wording::count_of,
 };
 
 pub async fn status(target: &Target, json: bool) -> Result<ExitCode, Failure> {
@@ -47,10 +48,10 @@ fn print(status: &Status, target: &Target) {
         println!("served     yes");
     } else {
         println!(
-            "served     no: until `session-reaper run` is started, a changing transaction ends the linked sessions itself"
+            "served     no: until `session-reaper run` is started, and its revoking works, a changing transaction ends the linked sessions itself"
         );
     }
-    println!("linked     {} sessions", status.linked_sessions);
+    println!("linked     {}", count_of(status.linked_sessions, "session"));
     println!(
         "pending    {} requested, {} being settled{}",
         status.requested,
@@ -59,14 +60,14 @@ fn print(status: &Status, target: &Target) {
     );
     if status.failing > 0 {
         println!(
-            "failing    {} revocations; see the daemon's log",
-            status.failing
+            "failing    {}; see the daemon's log",
+            count_of(status.failing, "revocation")
         );
     }
     if status.waited_out > 0 {
         println!(
-            "given up   {} revocations settled without a transaction that stayed open too long",
-            status.waited_out
+            "given up   {} settled without a transaction that stayed open too long",
+            count_of(status.waited_out, "revocation")
         );
     }
     for wait in &status.waits_for {
@@ -80,14 +81,18 @@ fn print(status: &Status, target: &Target) {
             .filter(|name| !name.is_empty())
             .unwrap_or("unnamed");
         println!(
-            "waits for  the {} transaction{pid} ({role}, {application}), for {:.0} s, {} revocations",
-            wait.kind, wait.waited_s, wait.revocations
+            "waits for  the {} transaction{pid} ({role}, {application}), for {:.0} s, {}",
+            wait.kind,
+            wait.waited_s,
+            count_of(wait.revocations, "revocation")
         );
     }
     match &status.last_purge {
         Some(purge) => println!(
-            "last purge {:.0} s ago: {} sessions in {} ms",
-            purge.ago_s, purge.sessions, purge.duration_ms
+            "last purge {:.0} s ago: {} in {} ms",
+            purge.ago_s,
+            count_of(purge.sessions, "session"),
+            purge.duration_ms
         ),
         None => println!("last purge none yet"),
     }

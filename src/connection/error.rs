@@ -34,6 +34,14 @@ pub enum Error {
     /// The listening connection did not answer.
     #[error("the listening connection did not answer within a heartbeat; it may be half-open")]
     HeartbeatLost,
+    /// The same, found out by a command that needs a session of its own.
+    #[error(
+        "{target} is reached through a pooler in transaction mode, such as pgbouncer, where locks and settings of a session do not hold: connect to PostgreSQL itself, or through a pool in session mode"
+    )]
+    Pooler {
+        /// The database, as [`Target::describe`](super::Target::describe) has it.
+        target: String,
+    },
     /// The listening connection answers, but what is notified goes elsewhere.
     #[error(
         "notifications do not arrive although the connection is well: a pooler in transaction mode, such as pgbouncer, may stand in between; connect to PostgreSQL itself, or through a pool in session mode"
@@ -83,7 +91,11 @@ impl Error {
 
     fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::Settings(_) | Self::Closed | Self::HeartbeatLost | Self::NotDelivered => None,
+            Self::Settings(_)
+            | Self::Closed
+            | Self::HeartbeatLost
+            | Self::Pooler { .. }
+            | Self::NotDelivered => None,
             Self::Connect { failure, .. } | Self::Pool(failure) | Self::Query(failure) => {
                 Some(failure)
             }

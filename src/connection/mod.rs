@@ -52,7 +52,7 @@ impl Target {
             Err(_) => Failure::timeout(),
         };
         Err(Error::Connect {
-            target: self.describe(),
+            target: self.describe_failed(),
             failure,
         })
     }

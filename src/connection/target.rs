@@ -21,6 +21,8 @@ pub struct Target {
     pub(super) options: String,
     tries_in_any_order: bool,
     description: String,
+    /// Whether anybody has said which database.
+    is_given: bool,
 }
 
 impl Target {
@@ -38,6 +40,7 @@ impl Target {
     /// ```
     pub fn resolve(settings: &Database, environment: &Environment) -> Result<Self, Error> {
         let mut parameters = source::parameters(settings, environment)?;
+        let is_given = parameters.name_a_database();
         let tls = tls::Options::take_from(&mut parameters, environment);
         let places = Place::take_from(&mut parameters)?;
         complete(&mut parameters, &places)?;
@@ -56,12 +59,25 @@ impl Target {
             options: session::options(settings.statement_timeout_s),
             tries_in_any_order,
             description: describe(&parameters, &places),
+            is_given,
         })
     }
 
     /// The database, its host, port and user, for log lines and `status`.
     pub fn describe(&self) -> String {
         self.description.clone()
+    }
+
+    /// The same for an error: whoever has given no database looks for the mistake there.
+    pub(super) fn describe_failed(&self) -> String {
+        let description = &self.description;
+        if self.is_given {
+            return description.clone();
+        }
+        format!(
+            "{description}, which is only the default because no database was given (give one with DATABASE_URL, \
+             database.url in the file of settings, or PGHOST and PGDATABASE)"
+        )
     }
 
     /// The hosts in the order in which they are tried this time.

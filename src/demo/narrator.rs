@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::builder::styling::{AnsiColor, Style};
 use indicatif::HumanCount;
 
-use crate::settings::Environment;
+use crate::{settings::Environment, wording};
 
 /// Prints the story. Where it cannot be printed (a closed pipe), the demo goes on and its exit code still tells.
 #[derive(Clone)]
@@ -67,8 +67,7 @@ impl Narrator {
 
 /// A number of things, in words: "1 session", "3,000 sessions".
 pub fn count(number: usize, thing: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {thing}{plural}", HumanCount(number as u64))
+    wording::count(number as u64, thing)
 }
 
 /// A duration as precise as anybody reads it.
@@ -92,9 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_as_people_write_them() {
-        assert_eq!(count(1, "session"), "1 session");
-        assert_eq!(count(20_000, "session"), "20,000 sessions");
+    fn times_and_rates_read_as_people_write_them() {
         assert_eq!(time(Duration::from_micros(2_340)), "2.3 ms");
         assert_eq!(time(Duration::from_millis(340)), "340 ms");
         assert_eq!(time(Duration::from_millis(12_340)), "12.3 s");

@@ -86,8 +86,8 @@ impl Stage {
             check(begun.elapsed() < PATIENCE, || {
                 let patience_s = PATIENCE.as_secs();
                 format!(
-                    "after {patience_s} s, none of {} sessions should live, but {left} do",
-                    keys.len()
+                    "after {patience_s} s, none of {} should live, but {left} do",
+                    count(keys.len(), "session")
                 )
             })?;
             pause(keys.len()).await;
@@ -155,8 +155,8 @@ impl Stage {
             }
             check(begun.elapsed() < PATIENCE, || {
                 format!(
-                    "all {} revocations should have settled by now, but {settled} have",
-                    users.len()
+                    "of {}, all should have settled by now, but {settled} have",
+                    count(users.len(), "revocation")
                 )
             })?;
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -181,8 +181,8 @@ impl Stage {
         let alive = site::count(&self.observer, keys).await?;
         check(alive == keys.len(), || {
             format!(
-                "all {} sessions {whose} should live on, but {alive} do",
-                keys.len()
+                "of {} {whose}, all should live on, but {alive} do",
+                count(keys.len(), "session")
             )
         })
     }

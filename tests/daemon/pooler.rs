@@ -14,6 +14,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use crate::{
     binary::{Binary, EAGER},
+    process::program::{run, run_with},
     stage::{Database, connect, start_server, wait_until},
 };
 
@@ -130,6 +131,35 @@ async fn behind_a_pooler_in_transaction_mode_the_daemon_says_so_serves_nobody_an
     assert_eq!(database.count(&sessions).await, 0);
     assert_eq!(database.daemons().await, 0);
     the_app_beside_it_is_left_alone(&pooler.url(database.name())).await;
+}
+
+#[tokio::test]
+async fn migrate_and_uninstall_refuse_a_pooler_in_transaction_mode_and_change_nothing() {
+    let server = start_server(&[]);
+    let Some(pooler) = Pooler::before(&server) else {
+        println!("skipped: pgbouncer is not installed (Debian's package is called pgbouncer)");
+        return;
+    };
+    pooler.is_up().await;
+    let database = Database::create_bare(&server).await;
+    let url = pooler.url(database.name());
+    let says = [
+        "is reached through a pooler in transaction mode",
+        "connect to PostgreSQL itself",
+    ];
+    let quickly = [("SESSION_REAPER_LISTEN_HEARTBEAT_S", "1")];
+    run_with(&url, &["migrate"], &quickly)
+        .await
+        .assert_refused(1, &says);
+    let schemas = "select count(*) from pg_namespace where nspname = 'session_reaper'";
+    assert_eq!(database.number(schemas).await, 0);
+
+    run(database.url(), &["migrate"]).await.assert_done();
+    run_with(&url, &["uninstall", "--yes"], &quickly)
+        .await
+        .assert_refused(1, &says);
+    assert_eq!(database.number(schemas).await, 1);
+    the_app_beside_it_is_left_alone(&url).await;
 }
 
 /// What is set on a connection of the pooler's stays set for whoever gets that one next.

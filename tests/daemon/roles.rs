@@ -201,3 +201,38 @@ async fn a_daemon_without_a_right_in_the_users_schema_works() {
     })
     .await;
 }
+
+/// The changing transaction's own sweep is the owner's, and works.
+#[tokio::test]
+async fn a_daemon_whose_sweeps_all_fail_does_not_count_as_serving_until_one_works_again() {
+    let mut roles = Roles::create().await;
+    roles.settings.listen.heartbeat_s = 1;
+    roles.settings.listen.poll_interval_s = 1;
+    let database = &roles.database;
+    let role = format!("\"the daemon {}\"", roles.suffix);
+    let users = database.users(3).await;
+    let sessions = site::log_in(&database.client, &users).await.unwrap();
+    let _daemon = database
+        .daemon_at(roles.settings.clone(), target(&roles.url("the daemon ")))
+        .await;
+
+    let sweep = "execute on function session_reaper.sweep(bigint[], integer, boolean)";
+    database
+        .batch_execute(&format!("revoke {sweep} from {role}"))
+        .await
+        .unwrap();
+    database.change_password(users[0]).await;
+    database.served_by(0).await;
+    assert_eq!(database.count(&sessions).await, 3, "it could end none");
+    database.change_password(users[1]).await;
+    assert_eq!(database.count(&sessions).await, 2, "ended inside (P4)");
+
+    database
+        .batch_execute(&format!("grant {sweep} to {role}"))
+        .await
+        .unwrap();
+    database.served_by(1).await;
+    database.change_password(users[2]).await;
+    database.settled().await;
+    assert_eq!(database.count(&sessions).await, 0);
+}

@@ -106,6 +106,13 @@ impl Parameters {
         }
     }
 
+    /// Whether any of them says which database, and not only how to connect to it.
+    pub fn name_a_database(&self) -> bool {
+        ["dbname", "host", "hostaddr", "port", "user"]
+            .iter()
+            .any(|name| self.get(name).is_some())
+    }
+
     /// Sets a parameter that has no value yet.
     pub fn set_default(&mut self, name: &str, value: impl Into<String>) {
         self.0

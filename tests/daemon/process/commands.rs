@@ -168,6 +168,43 @@ async fn purge_counts_first_and_deletes_then() {
 }
 
 #[tokio::test]
+async fn one_of_a_thing_is_called_one() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    database.log_in(user, 1).await;
+    site::abandon(&database.client, 1).await.unwrap();
+    let status = run(database.url(), &["status"]).await.stdout;
+    assert!(status.contains("linked     1 session\n"), "{status}");
+    let counted = run(database.url(), &["purge", "--dry-run"]).await;
+    assert_eq!(
+        counted.assert_done(),
+        "1 expired session would be deleted\n"
+    );
+    let purged = run(database.url(), &["purge"]).await;
+    assert!(
+        purged
+            .assert_done()
+            .starts_with("1 expired session deleted in 1 batch, ")
+    );
+    let revoked = run(database.url(), &["revoke", &user.to_string()]).await;
+    assert!(
+        revoked
+            .assert_done()
+            .starts_with("revocation 1: 1 session ended in ")
+    );
+}
+
+/// The server's sockets are not where they usually are, so nothing is there.
+#[tokio::test]
+async fn where_no_database_is_given_the_error_says_so_and_how_to_give_one() {
+    let ended = run("", &["status"]).await;
+    ended.assert_refused(1, &["no database was given", "DATABASE_URL", "PGHOST"]);
+    let ended = run("postgresql://nobody@127.0.0.1:1/nowhere", &["status"]).await;
+    ended.assert_refused(1, &["cannot connect to database nowhere"]);
+    assert!(!ended.stderr.contains("no database was given"));
+}
+
+#[tokio::test]
 async fn migrating_again_says_that_it_is_installed_and_does_nothing() {
     let database = Database::create().await;
     let ended = run(database.url(), &["migrate"]).await;

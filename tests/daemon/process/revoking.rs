@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::program::run;
-use crate::stage::Database;
+use super::program::{Daemon, run};
+use crate::stage::{Database, wait_until};
 
 #[tokio::test]
 async fn a_user_is_revoked_whether_a_daemon_runs_or_not() {
@@ -119,4 +119,40 @@ async fn a_transaction_that_stays_open_is_not_waited_for_longer_than_asked() {
         "{}",
         ended.stdout
     );
+}
+
+/// So that a line of the log leads to rows of the audit trail.
+#[tokio::test]
+async fn the_daemon_logs_the_numbers_of_what_it_has_revoked_and_settled() {
+    let database = Database::create().await;
+    let users = database.users(3).await;
+    let daemon = Daemon::start(database.url());
+    daemon.serves().await;
+    database.change_password(users[0]).await;
+    database.settled().await;
+    database
+        .batch_execute("update auth_user set password = 'reset'")
+        .await
+        .unwrap();
+    database.settled().await;
+    for message in ["revoked", "settled"] {
+        wait_until(&format!("all are logged as {message}"), || async {
+            numbers(&daemon, message) == [1, 2, 3, 4]
+        })
+        .await;
+    }
+}
+
+/// Those that lines with this message name, alone or as the first and the last of several.
+fn numbers(daemon: &Daemon, message: &str) -> Vec<i64> {
+    let lines = daemon.lines().into_iter();
+    let named = lines.filter(|line| line["message"] == message);
+    named
+        .flat_map(|line| {
+            let field = &line["revocation"];
+            let span = field.as_str().unwrap_or_else(|| panic!("{line}"));
+            let (first, last) = span.split_once("..").unwrap_or((span, span));
+            first.parse().unwrap()..=last.parse().unwrap()
+        })
+        .collect()
 }

@@ -9,7 +9,7 @@ use std::{
 
 use session_reaper::demo::server::Shutdown;
 
-use super::program::Daemon;
+use super::program::{Daemon, SettingsFile, run_with};
 use crate::stage::{Database, start_server, wait_until};
 
 /// The other end of `NOTIFY_SOCKET`.
@@ -143,6 +143,36 @@ async fn a_server_that_does_not_run_yet_is_waited_for_and_then_served() {
     let ready = before.iter().filter(|message| *message == "READY=1");
     assert_eq!(ready.count(), 1, "{before:?}");
     assert!(!has(before, "RELOADING=1"), "{before:?}");
+}
+
+#[tokio::test]
+async fn a_heartbeat_too_slow_for_the_watchdog_is_refused_at_the_start_and_at_a_reload() {
+    let database = Database::create().await;
+    let watched = [
+        ("WATCHDOG_USEC", "20000000"),
+        ("SESSION_REAPER_LISTEN_HEARTBEAT_S", "11"),
+    ];
+    run_with(database.url(), &["run"], &watched)
+        .await
+        .assert_refused(
+            2,
+            &[
+                "listen.heartbeat_s",
+                "at most half of WatchdogSec=",
+                "10, and is 11",
+            ],
+        );
+
+    let file = SettingsFile::new("[listen]\nheartbeat_s = 10");
+    let arguments = ["--config", file.path()];
+    let daemon = Daemon::start_with(database.url(), &arguments, &watched[..1]);
+    daemon.serves().await;
+    file.write("[listen]\nheartbeat_s = 11");
+    daemon.signal("HUP");
+    daemon
+        .says("settings not reloaded; the old ones stay in force")
+        .await;
+    daemon.says("at most half of WatchdogSec=").await;
 }
 
 #[tokio::test]
