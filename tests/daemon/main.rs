@@ -26,6 +26,7 @@ mod quiet;
 mod readme;
 mod replicas;
 mod roles;
+mod rolling;
 mod secrecy;
 mod settling;
 mod shapes;
