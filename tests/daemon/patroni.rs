@@ -20,7 +20,9 @@ const USERS: usize = 20_000;
 async fn through_a_switchover_and_a_failover_by_patroni_every_acknowledged_change_is_honoured_by_the_same_two_daemons()
  {
     let Some(mut cluster) = Cluster::start().await else {
-        println!("skipped: Patroni or etcd is not installed (Debian's patroni and etcd-server)");
+        println!(
+            "skipped: Patroni, etcd (Debian's patroni and etcd-server) or pg_isready is not there"
+        );
         return;
     };
     let mut database = Database::create_empty_at(|name| cluster.url(name)).await;

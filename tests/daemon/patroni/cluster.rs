@@ -37,7 +37,11 @@ impl Cluster {
     pub async fn start() -> Option<Self> {
         let etcd = etcd_program()?;
         let patroni = Path::new("/usr/bin/patroni");
-        if !patroni.is_file() {
+        // Which servers without a client's programs lack.
+        let client = find_programs(&Environment::of_process())
+            .unwrap()
+            .join("pg_isready");
+        if !patroni.is_file() || !client.is_file() {
             return None;
         }
         let (etcd, port) = start_etcd(&etcd).await;
