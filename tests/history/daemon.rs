@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use crate::world::SETTINGS;
+
 /// A daemon's process. Dropping it kills it.
 pub struct Daemon {
     child: Child,
@@ -17,6 +19,7 @@ pub struct Launcher {
     /// A link, so that a build during a long run does not change what is tested.
     binary: PathBuf,
     log: PathBuf,
+    settings: PathBuf,
     grace_s: u64,
 }
 
@@ -28,8 +31,11 @@ impl Launcher {
         if std::fs::hard_link(built, &binary).is_err() {
             std::fs::copy(built, &binary).unwrap();
         }
+        let settings = directory.join("session-reaper.toml");
+        std::fs::write(&settings, SETTINGS).unwrap();
         Self {
             binary,
+            settings,
             log: directory.join("daemons.log"),
             grace_s,
         }
@@ -44,6 +50,7 @@ impl Launcher {
         let child = Command::new(&self.binary)
             .arg("run")
             .env("DATABASE_URL", url)
+            .env("SESSION_REAPER_CONFIG", &self.settings)
             .env(
                 "SESSION_REAPER_REVOKE_WRITE_BACK_GRACE_S",
                 self.grace_s.to_string(),

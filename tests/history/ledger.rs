@@ -47,16 +47,40 @@ pub struct Login {
 pub enum Cause {
     /// From this password generation to the next one.
     Password(i64),
+    /// The account was switched off.
+    Deactivated,
+    /// The secret of a second factor is another one.
+    FactorChanged,
+    /// A second factor is gone.
+    FactorRemoved,
     /// `revoke_user()`.
     Requested,
+    /// `revoke_all()`.
+    Everybody,
     /// The user is gone.
     Deleted,
+}
+
+impl Cause {
+    /// As the record of revocations has it, and as `site.toml` asks for it.
+    pub fn reason(self) -> &'static str {
+        match self {
+            Self::Password(_) => "password",
+            Self::Deactivated => "deactivated",
+            Self::FactorChanged => "factor changed",
+            Self::FactorRemoved => "factor removed",
+            Self::Requested => "requested",
+            Self::Everybody => "breach",
+            Self::Deleted => "deleted",
+        }
+    }
 }
 
 /// A change that has committed.
 #[derive(Clone, Debug)]
 pub struct Change {
-    pub user: i32,
+    /// Everybody, if it is nobody's alone.
+    pub user: Option<i32>,
     pub transaction: i64,
     /// The server's number of it.
     pub xid: String,
@@ -84,7 +108,8 @@ pub struct WriteBack {
 pub struct Books {
     pub logins: Vec<Login>,
     pub by_key: HashMap<String, usize>,
-    pub changes: HashMap<i32, Vec<Change>>,
+    /// By user, those of everybody under `None`, each in the order in which they were known.
+    pub changes: HashMap<Option<i32>, Vec<Change>>,
     /// Logged out, revoked by name or replaced by a client: their end proves nothing.
     pub removed: HashSet<String>,
     /// Revoked by name, for certain.
@@ -128,16 +153,29 @@ impl Books {
 
     pub fn add_change(&mut self, change: Change) {
         self.count("changes");
+        self.count(&format!("changes, {}", change.cause.reason()));
         self.count(&format!("change: {}", change.kind));
-        self.changes.entry(change.user).or_default().push(change);
+        let changes = self.changes.entry(change.user).or_default();
+        let place = changes.partition_point(|other| other.published <= change.published);
+        changes.insert(place, change);
     }
 
     pub fn login(&self, key: &str) -> Option<&Login> {
         self.by_key.get(key).map(|index| &self.logins[*index])
     }
 
-    pub fn changes_of(&self, user: i32) -> &[Change] {
-        self.changes.get(&user).map_or(&[], Vec::as_slice)
+    /// The changes that may concern a session: those of its user and of everybody that were known after the login
+    /// began, the latest of each first. None for a session that is nobody's.
+    pub fn changes_since(&self, login: &Login) -> impl Iterator<Item = &Change> {
+        let earliest = login.begin.sent.min(login.read.sent);
+        let of = login.user.map(|user| [Some(user), None]);
+        of.into_iter()
+            .flatten()
+            .filter_map(|user| self.changes.get(&user))
+            .flat_map(move |changes| {
+                let first = changes.partition_point(|change| change.published < earliest);
+                changes[first..].iter().rev()
+            })
     }
 }
 

@@ -40,9 +40,12 @@ pub fn may_end(login: &Login, change: &Change, seen: Micros) -> bool {
     !spares(login, change) && change.published >= began
 }
 
-/// The changing transaction opened it, or the app asked to keep it.
+/// The changing transaction opened it, or the app asked to keep it: neither helps against a policy that ends all.
 fn spares(login: &Login, change: &Change) -> bool {
-    login.transaction == change.transaction || change.keep.as_ref() == Some(&login.key)
+    let ends_all = matches!(change.cause, Cause::Deactivated | Cause::FactorChanged);
+    let spared =
+        login.transaction == change.transaction || change.keep.as_ref() == Some(&login.key);
+    spared && !ends_all
 }
 
 /// Whether a session stays only because no schema can see that it was opened with an older password.

@@ -113,14 +113,9 @@ fn bystanders(books: &Books) -> impl Iterator<Item = String> {
 }
 
 fn is_justified(books: &Books, login: &Login, seen: Micros) -> bool {
-    login.user.is_some_and(|user| {
-        let changes = books.changes_of(user);
-        let earliest = login.begin.sent.min(login.read.sent);
-        let first = changes.partition_point(|change| change.published < earliest);
-        changes[first..]
-            .iter()
-            .any(|change| rules::may_end(login, change, seen))
-    })
+    books
+        .changes_since(login)
+        .any(|change| rules::may_end(login, change, seen))
 }
 
 fn table(books: &Books, survivors: &[String], bystanders: &[String], lost: &[String]) -> String {
