@@ -197,7 +197,7 @@ async fn mark_and_deletion_in_two_transactions_are_found_out() {
 }
 
 /// Rewrites a function of the schema's: `from`, which has to be there, becomes `to`.
-fn rewrite(function: &str, from: &str, to: &str) -> String {
+pub fn rewrite(function: &str, from: &str, to: &str) -> String {
     format!(
         "do $sabotage$
         declare

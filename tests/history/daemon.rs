@@ -21,6 +21,8 @@ pub struct Launcher {
     log: PathBuf,
     settings: PathBuf,
     grace_s: u64,
+    /// Variables beside those that every run sets.
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Launcher {
@@ -38,17 +40,35 @@ impl Launcher {
             settings,
             log: directory.join("daemons.log"),
             grace_s,
+            variables: Vec::new(),
         }
     }
 
+    /// The same with one more setting.
+    pub fn with(mut self, variable: &'static str, value: &'static str) -> Self {
+        self.variables.push((variable, value));
+        self
+    }
+
     pub fn start(&self, url: &str) -> Daemon {
+        let child = self.command("run", url).spawn().unwrap();
+        Daemon { child }
+    }
+
+    /// Purges once and returns when that is done. Another daemon may be at it, which is no failure.
+    pub fn purge(&self, url: &str) {
+        self.command("purge", url).status().unwrap();
+    }
+
+    fn command(&self, verb: &str, url: &str) -> Command {
         let log = File::options()
             .create(true)
             .append(true)
             .open(&self.log)
             .unwrap();
-        let child = Command::new(&self.binary)
-            .arg("run")
+        let mut command = Command::new(&self.binary);
+        command
+            .arg(verb)
             .env("DATABASE_URL", url)
             .env("SESSION_REAPER_CONFIG", &self.settings)
             .env(
@@ -62,9 +82,8 @@ impl Launcher {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            .spawn()
-            .unwrap();
-        Daemon { child }
+            .envs(self.variables.iter().copied());
+        command
     }
 }
 

@@ -4,8 +4,10 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard},
-    time::Instant,
+    time::{Duration, Instant, SystemTime},
 };
+
+use crate::saves::Register;
 
 /// Microseconds since the run began.
 pub type Micros = u64;
@@ -127,6 +129,8 @@ pub struct Books {
     pub survivors: BTreeMap<String, String>,
     /// What it has seen that no schema can see.
     pub excused: HashSet<String>,
+    /// What sessions have to contain, and until when.
+    pub saves: Register,
 }
 
 impl Books {
@@ -160,6 +164,17 @@ impl Books {
         changes.insert(place, change);
     }
 
+    /// A session that was believed to exist was found gone.
+    pub fn note_gone(&mut self, key: &str, seen: Micros) {
+        if self.believed.remove(key) {
+            self.gone.push((key.to_owned(), seen));
+        }
+        let user = self.login(key).and_then(|login| login.user);
+        if let Some(recent) = self.recent.get_mut(&user) {
+            recent.retain(|other| other != key);
+        }
+    }
+
     pub fn login(&self, key: &str) -> Option<&Login> {
         self.by_key.get(key).map(|index| &self.logins[*index])
     }
@@ -183,14 +198,30 @@ impl Books {
 pub struct Ledger {
     books: Mutex<Books>,
     epoch: Instant,
+    /// The same moment by the clock on the wall, in whole microseconds, as the database has it.
+    epoch_on_the_wall: SystemTime,
 }
 
 impl Ledger {
     pub fn new() -> Self {
+        let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let whole = Duration::from_micros(u64::try_from(since_1970.as_micros()).unwrap());
         Self {
             books: Mutex::default(),
             epoch: Instant::now(),
+            epoch_on_the_wall: SystemTime::UNIX_EPOCH + whole,
         }
+    }
+
+    /// What the clock on the wall shows then.
+    pub fn wall(&self, at: Micros) -> SystemTime {
+        self.epoch_on_the_wall + Duration::from_micros(at)
+    }
+
+    /// When it shows that.
+    pub fn micros(&self, at: SystemTime) -> Micros {
+        let since = at.duration_since(self.epoch_on_the_wall).unwrap();
+        u64::try_from(since.as_micros()).unwrap()
     }
 
     pub fn now(&self) -> Micros {

@@ -19,6 +19,7 @@ mod monitor;
 mod proxy;
 mod rules;
 mod run;
+mod saves;
 mod stand_in;
 mod standby;
 mod verdict;

@@ -17,7 +17,10 @@ use session_reaper::{
 };
 use tokio_postgres::{Client, Error, NoTls};
 
-use crate::{ledger::Ledger, stand_in::StandIn};
+use crate::{
+    ledger::{Ledger, Micros},
+    stand_in::StandIn,
+};
 
 /// What clients do more often, where one promise is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +73,15 @@ impl Options {
             stand_in: None,
             more: None,
         }
+    }
+
+    /// How long a session lives that nobody saves.
+    pub fn lifetime(&self) -> Micros {
+        let seconds = match self.more {
+            Some(More::Revokes) => 3,
+            _ => 14 * 86_400,
+        };
+        seconds * 1_000_000
     }
 }
 

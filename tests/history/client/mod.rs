@@ -60,6 +60,7 @@ impl Visitor {
         let more = self.world.options.more;
         match more {
             Some(More::Holds) if self.chance(20) => return self.hold(user).await,
+            Some(More::Revokes) => return self.open_or_end(user).await,
             Some(More::Reads) if self.chance(70) => return self.log_in(user).await,
             Some(More::Reads) => return self.change_one(Write::Password, user).await,
             _ => {}
@@ -76,6 +77,17 @@ impl Visitor {
             950..977 => self.revoke_session(user).await,
             977..980 => self.revoke_all(user).await,
             _ => self.delete_user(user).await,
+        }
+    }
+
+    /// Only an expiry may end sessions of every other user.
+    async fn open_or_end(&mut self, user: i32) -> Result<(), Error> {
+        let is_left_alone = user % 2 == 0;
+        match self.rng.u32(0..100) {
+            50..75 if !is_left_alone => self.change_one(Write::Password, user).await,
+            75..90 if !is_left_alone => self.revoke_user(user).await,
+            90..100 if !is_left_alone => self.revoke_session(user).await,
+            _ => self.log_in(user).await,
         }
     }
 

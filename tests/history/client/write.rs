@@ -125,8 +125,7 @@ impl Done {
 impl Visitor {
     /// Mostly passwords.
     pub(super) fn draw_write(&mut self) -> Write {
-        let more = self.world.options.more;
-        if matches!(more, Some(More::Keeps | More::Revokes)) && self.chance(50) {
+        if self.world.options.more == Some(More::Keeps) && self.chance(50) {
             return Write::Password;
         }
         match self.rng.u32(0..100) {
