@@ -209,10 +209,17 @@ pub fn rewrite(function: &str, from: &str, to: &str) -> String {
     )
 }
 
+fn writes() -> Options {
+    Options {
+        more: Some(More::Writes),
+        ..Options::with_seed(0)
+    }
+}
+
 #[tokio::test]
 async fn a_rehash_that_ends_sessions_is_found_out() {
     let sabotage = rewrite("credential_changed", "<> 'on'", "<> 'never'");
-    let verdict = run_broken(20, &sabotage, Options::with_seed(0)).await;
+    let verdict = run_broken(20, &sabotage, writes()).await;
     assert!(!verdict.bystanders.is_empty());
 }
 
@@ -220,7 +227,7 @@ async fn a_rehash_that_ends_sessions_is_found_out() {
 async fn a_rehash_that_leaks_into_the_next_transaction_is_found_out() {
     let leak = "else perform set_config('session_reaper.rehash', 'on', false); end if;";
     let sabotage = rewrite("credential_changed", "end if;", leak);
-    let verdict = run_broken(21, &sabotage, Options::with_seed(0)).await;
+    let verdict = run_broken(21, &sabotage, writes()).await;
     assert!(!verdict.lost.is_empty());
 }
 
@@ -243,7 +250,7 @@ async fn a_policy_of_none_that_ends_sessions_is_found_out() {
     let sabotage = "create trigger email after update on auth_user for each row
         when (old.email is distinct from new.email)
         execute function session_reaper.credential_changed('email', 'others')";
-    let verdict = run_broken(22, sabotage, Options::with_seed(0)).await;
+    let verdict = run_broken(22, sabotage, writes()).await;
     assert!(!verdict.bystanders.is_empty());
 }
 
@@ -251,7 +258,7 @@ async fn a_policy_of_none_that_ends_sessions_is_found_out() {
 async fn a_table_beside_the_users_that_nobody_watches_is_found_out() {
     let sabotage = "create or replace function session_reaper.factor_changed()
         returns trigger language plpgsql as 'begin return null; end'";
-    let verdict = run_broken(23, sabotage, Options::with_seed(0)).await;
+    let verdict = run_broken(23, sabotage, writes()).await;
     assert!(!verdict.lost.is_empty());
     assert!(!verdict.survivors.is_empty());
 }
@@ -276,6 +283,11 @@ async fn a_breach_switch_that_ends_everything_is_found_out() {
         "where k.session_key = any (locked)",
         "where r.scope = 'all' or k.session_key = any (locked)",
     );
-    let verdict = run_broken(24, &sabotage, Options::with_seed(0)).await;
+    // Long enough for a few of them.
+    let options = Options {
+        run_for: Duration::from_secs(14),
+        ..Options::with_seed(0)
+    };
+    let verdict = run_broken(24, &sabotage, options).await;
     assert!(!verdict.bystanders.is_empty());
 }

@@ -1,4 +1,8 @@
 //! The two rules, in terms of what clients can know.
+//!
+//! A session is ended by a change unless the transaction that first put the user into it began after the change had
+//! committed, or is the changing transaction, or the app asked to keep it. Where the policy is to end all, only the
+//! first of these helps. A change of everybody's is one of each user's; a session that is nobody's has no changes.
 
 use super::ledger::{Cause, Change, Login, Micros};
 

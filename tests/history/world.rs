@@ -29,6 +29,8 @@ pub enum More {
     Holds,
     /// Ask to keep a session.
     Keeps,
+    /// Write about users what is no password.
+    Writes,
     /// Verify for long and write briefly, while nobody else writes for long.
     Reads,
     /// End sessions of half of the users, and log all of them in again.

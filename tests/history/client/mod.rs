@@ -60,6 +60,7 @@ impl Visitor {
         let more = self.world.options.more;
         match more {
             Some(More::Holds) if self.chance(20) => return self.hold(user).await,
+            Some(More::Writes) if self.chance(30) => return self.change(user).await,
             Some(More::Revokes) => return self.open_or_end(user).await,
             Some(More::Reads) if self.chance(70) => return self.log_in(user).await,
             Some(More::Reads) => return self.change_one(Write::Password, user).await,

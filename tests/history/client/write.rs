@@ -79,14 +79,16 @@ impl Write {
         }
     }
 
-    /// What it is where it does not.
+    /// What it is called where it does not.
     pub(super) fn name(self) -> &'static str {
         match self {
+            Self::Password => "password",
             Self::Rehash => "rehash",
             Self::Active => "activated",
             Self::Email => "e-mail",
+            Self::ChangeFactor => "factor changed",
+            Self::RemoveFactor => "factor removed",
             Self::AddFactor => "factor added",
-            Self::Password | Self::ChangeFactor | Self::RemoveFactor => "unknown",
         }
     }
 }
@@ -125,10 +127,12 @@ impl Done {
 impl Visitor {
     /// Mostly passwords.
     pub(super) fn draw_write(&mut self) -> Write {
-        if self.world.options.more == Some(More::Keeps) && self.chance(50) {
+        let more = self.world.options.more;
+        if more == Some(More::Keeps) && self.chance(50) {
             return Write::Password;
         }
-        match self.rng.u32(0..100) {
+        let lowest = if more == Some(More::Writes) { 55 } else { 0 };
+        match self.rng.u32(lowest..100) {
             0..60 => Write::Password,
             60..68 => Write::Rehash,
             68..80 => Write::Active,

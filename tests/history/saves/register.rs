@@ -30,6 +30,8 @@ pub struct Register {
     pub revived: u64,
     /// How long the statements of saves took, in microseconds.
     pub took: Vec<Micros>,
+    /// How often what a session held was held against what was saved.
+    pub compared: u64,
     /// What sessions were seen to hold that had to hold something else.
     pub wrong: Vec<String>,
 }
@@ -87,6 +89,7 @@ impl Register {
 
     /// Notes it if a session holds, at `asked` or later, what was not saved or was saved over.
     pub fn hold_against(&mut self, key: &str, data: &str, expires: Micros, asked: Micros) {
+        self.compared += 1;
         let holds = |save: &Save| save.data == data && save.expires == expires;
         if !self.saves.contains_key(key) || self.latest(key, asked).any(holds) {
             return;

@@ -16,6 +16,7 @@ pub(super) struct Table {
     revocations: usize,
     revoked: usize,
     purged: usize,
+    compared: u64,
     deadlocks: u64,
     lost: usize,
     took: Vec<Micros>,
@@ -48,6 +49,7 @@ impl Table {
             revocations: changes + books.revoked_by_name.len(),
             revoked: revoked.len(),
             purged: others.len() - wrongly,
+            compared: books.saves.compared,
             deadlocks: deadlocks(books),
             lost: wrongly + books.saves.wrong.len(),
             took,
@@ -80,6 +82,7 @@ impl fmt::Display for Table {
             ("revocations", self.revocations.to_string()),
             ("sessions ended that were revoked", self.revoked.to_string()),
             ("sessions purged", self.purged.to_string()),
+            ("looks at what a session holds", self.compared.to_string()),
             ("deadlocks", self.deadlocks.to_string()),
             ("lost saves", self.lost.to_string()),
             (
