@@ -9,6 +9,7 @@
 )]
 
 mod broken;
+mod change;
 mod client;
 mod daemon;
 mod failover;
