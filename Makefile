@@ -24,7 +24,13 @@ test: ## Test the daemon against a real PostgreSQL server, then against a real D
 soak: ## Check the promises for SECONDS=600 under faults and failovers, from a SEED
 	tests/install server
 	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_SEED=$(SEED) \
-		cargo test --locked --test history -- --ignored --nocapture
+		cargo test --locked --test history -- --ignored --nocapture --exact soak_for_long
+
+.PHONY: saves
+saves: ## Save sessions for SECONDS=600 while they are revoked and purged, from a SEED
+	tests/install server
+	SAVES_SECONDS=$(or $(SECONDS),600) SAVES_SEED=$(SEED) \
+		cargo test --locked --test history -- --ignored --nocapture --exact saves::saves_for_long
 
 .PHONY: test-matrix
 test-matrix: ## Run the daemon's tests against PostgreSQL 14 to 18, or against VERSIONS="14 18"

@@ -195,3 +195,99 @@ async fn mark_and_deletion_in_two_transactions_are_found_out() {
     let verdict = run_broken(18, "select", options(StandIn::TwoTransactions)).await;
     assert!(!verdict.survivors.is_empty());
 }
+
+/// Rewrites a function of the schema's: `from`, which has to be there, becomes `to`.
+pub fn rewrite(function: &str, from: &str, to: &str) -> String {
+    format!(
+        "do $sabotage$
+        declare
+            intact text := pg_get_functiondef('session_reaper.{function}'::regproc);
+        begin
+            assert position($text${from}$text$ in intact) > 0;
+            execute replace(intact, $text${from}$text$, $text${to}$text$);
+        end $sabotage$;"
+    )
+}
+
+fn writes() -> Options {
+    Options {
+        more: Some(More::Writes),
+        ..Options::with_seed(0)
+    }
+}
+
+#[tokio::test]
+async fn a_rehash_that_ends_sessions_is_found_out() {
+    let sabotage = rewrite("credential_changed", "<> 'on'", "<> 'never'");
+    let verdict = run_broken(20, &sabotage, writes()).await;
+    assert!(!verdict.bystanders.is_empty());
+}
+
+#[tokio::test]
+async fn a_rehash_that_leaks_into_the_next_transaction_is_found_out() {
+    let leak = "else perform set_config('session_reaper.rehash', 'on', false); end if;";
+    let sabotage = rewrite("credential_changed", "end if;", leak);
+    let verdict = run_broken(21, &sabotage, writes()).await;
+    assert!(!verdict.lost.is_empty());
+}
+
+#[tokio::test]
+async fn a_policy_that_spares_what_it_should_end_is_found_out() {
+    survivors_with(
+        "create function spare() returns trigger language plpgsql as $$
+        begin
+            new.policy := 'others';
+            return new;
+        end $$;
+        create trigger spare before insert on session_reaper.revocation
+            for each row execute function spare()",
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_of_none_that_ends_sessions_is_found_out() {
+    let sabotage = "create trigger email after update on auth_user for each row
+        when (old.email is distinct from new.email)
+        execute function session_reaper.credential_changed('email', 'others')";
+    let verdict = run_broken(22, sabotage, writes()).await;
+    assert!(!verdict.bystanders.is_empty());
+}
+
+#[tokio::test]
+async fn a_table_beside_the_users_that_nobody_watches_is_found_out() {
+    let sabotage = "create or replace function session_reaper.factor_changed()
+        returns trigger language plpgsql as 'begin return null; end'";
+    let verdict = run_broken(23, sabotage, writes()).await;
+    assert!(!verdict.lost.is_empty());
+    assert!(!verdict.survivors.is_empty());
+}
+
+/// The look that decides about settling would find what is left, so it has to be blind as well.
+#[tokio::test]
+async fn a_breach_switch_that_skips_its_last_page_is_found_out() {
+    let skips = rewrite(
+        "sweep_everyone",
+        "more := pg_catalog.cardinality(keys) = most;",
+        "more := pg_catalog.cardinality(keys) = most; if not more then keys := '{}'; end if;",
+    );
+    let blind = "create or replace function session_reaper.condemned_everyone(revocation bigint, most integer)
+        returns setof varchar language sql stable as 'select null::varchar where false'";
+    survivors_with(&format!("{skips} {blind}")).await;
+}
+
+#[tokio::test]
+async fn a_breach_switch_that_ends_everything_is_found_out() {
+    let sabotage = rewrite(
+        "end_together",
+        "where k.session_key = any (locked)",
+        "where r.scope = 'all' or k.session_key = any (locked)",
+    );
+    // Long enough for a few of them.
+    let options = Options {
+        run_for: Duration::from_secs(14),
+        ..Options::with_seed(0)
+    };
+    let verdict = run_broken(24, &sabotage, options).await;
+    assert!(!verdict.bystanders.is_empty());
+}

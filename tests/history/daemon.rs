@@ -6,6 +6,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use crate::world::SETTINGS;
+
 /// A daemon's process. Dropping it kills it.
 pub struct Daemon {
     child: Child,
@@ -17,7 +19,10 @@ pub struct Launcher {
     /// A link, so that a build during a long run does not change what is tested.
     binary: PathBuf,
     log: PathBuf,
+    settings: PathBuf,
     grace_s: u64,
+    /// Variables beside those that every run sets.
+    variables: Vec<(&'static str, &'static str)>,
 }
 
 impl Launcher {
@@ -28,22 +33,44 @@ impl Launcher {
         if std::fs::hard_link(built, &binary).is_err() {
             std::fs::copy(built, &binary).unwrap();
         }
+        let settings = directory.join("session-reaper.toml");
+        std::fs::write(&settings, SETTINGS).unwrap();
         Self {
             binary,
+            settings,
             log: directory.join("daemons.log"),
             grace_s,
+            variables: Vec::new(),
         }
     }
 
+    /// The same with one more setting.
+    pub fn with(mut self, variable: &'static str, value: &'static str) -> Self {
+        self.variables.push((variable, value));
+        self
+    }
+
     pub fn start(&self, url: &str) -> Daemon {
+        let child = self.command("run", url).spawn().unwrap();
+        Daemon { child }
+    }
+
+    /// Purges once and returns when that is done. Another daemon may be at it, which is no failure.
+    pub fn purge(&self, url: &str) {
+        self.command("purge", url).status().unwrap();
+    }
+
+    fn command(&self, verb: &str, url: &str) -> Command {
         let log = File::options()
             .create(true)
             .append(true)
             .open(&self.log)
             .unwrap();
-        let child = Command::new(&self.binary)
-            .arg("run")
+        let mut command = Command::new(&self.binary);
+        command
+            .arg(verb)
             .env("DATABASE_URL", url)
+            .env("SESSION_REAPER_CONFIG", &self.settings)
             .env(
                 "SESSION_REAPER_REVOKE_WRITE_BACK_GRACE_S",
                 self.grace_s.to_string(),
@@ -55,9 +82,8 @@ impl Launcher {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)
-            .spawn()
-            .unwrap();
-        Daemon { child }
+            .envs(self.variables.iter().copied());
+        command
     }
 }
 

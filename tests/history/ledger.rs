@@ -4,8 +4,11 @@
 use std::{
     collections::{BTreeMap, HashMap, HashSet, VecDeque},
     sync::{Mutex, MutexGuard},
-    time::Instant,
+    time::{Duration, Instant, SystemTime},
 };
+
+pub use crate::change::{Cause, Change};
+use crate::saves::Register;
 
 /// Microseconds since the run began.
 pub type Micros = u64;
@@ -42,35 +45,6 @@ pub struct Login {
     pub known: Micros,
 }
 
-/// What a committed change asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// From this password generation to the next one.
-    Password(i64),
-    /// `revoke_user()`.
-    Requested,
-    /// The user is gone.
-    Deleted,
-}
-
-/// A change that has committed.
-#[derive(Clone, Debug)]
-pub struct Change {
-    pub user: i32,
-    pub transaction: i64,
-    /// The server's number of it.
-    pub xid: String,
-    pub kind: String,
-    pub cause: Cause,
-    /// The statement that ends the transaction's work was sent: COMMIT, or PREPARE TRANSACTION.
-    pub stamp_from: Micros,
-    /// The statement that makes it visible was sent: COMMIT, or COMMIT PREPARED.
-    pub publish_sent: Micros,
-    /// It was known to be visible.
-    pub published: Micros,
-    pub keep: Option<String>,
-}
-
 /// A session that was written back after it had been deleted.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteBack {
@@ -84,7 +58,8 @@ pub struct WriteBack {
 pub struct Books {
     pub logins: Vec<Login>,
     pub by_key: HashMap<String, usize>,
-    pub changes: HashMap<i32, Vec<Change>>,
+    /// By user, those of everybody under `None`, each in the order in which they were known.
+    pub changes: HashMap<Option<i32>, Vec<Change>>,
     /// Logged out, revoked by name or replaced by a client: their end proves nothing.
     pub removed: HashSet<String>,
     /// Revoked by name, for certain.
@@ -102,6 +77,8 @@ pub struct Books {
     pub survivors: BTreeMap<String, String>,
     /// What it has seen that no schema can see.
     pub excused: HashSet<String>,
+    /// What sessions have to contain, and until when.
+    pub saves: Register,
 }
 
 impl Books {
@@ -128,16 +105,40 @@ impl Books {
 
     pub fn add_change(&mut self, change: Change) {
         self.count("changes");
+        self.count(&format!("changes, {}", change.cause.reason()));
         self.count(&format!("change: {}", change.kind));
-        self.changes.entry(change.user).or_default().push(change);
+        let changes = self.changes.entry(change.user).or_default();
+        let place = changes.partition_point(|other| other.published <= change.published);
+        changes.insert(place, change);
+    }
+
+    /// A session that was believed to exist was found gone.
+    pub fn note_gone(&mut self, key: &str, seen: Micros) {
+        if self.believed.remove(key) {
+            self.gone.push((key.to_owned(), seen));
+        }
+        let user = self.login(key).and_then(|login| login.user);
+        if let Some(recent) = self.recent.get_mut(&user) {
+            recent.retain(|other| other != key);
+        }
     }
 
     pub fn login(&self, key: &str) -> Option<&Login> {
         self.by_key.get(key).map(|index| &self.logins[*index])
     }
 
-    pub fn changes_of(&self, user: i32) -> &[Change] {
-        self.changes.get(&user).map_or(&[], Vec::as_slice)
+    /// The changes that may concern a session: those of its user and of everybody that were known after the login
+    /// began, the latest of each first. None for a session that is nobody's.
+    pub fn changes_since(&self, login: &Login) -> impl Iterator<Item = &Change> {
+        let earliest = login.begin.sent.min(login.read.sent);
+        let of = login.user.map(|user| [Some(user), None]);
+        of.into_iter()
+            .flatten()
+            .filter_map(|user| self.changes.get(&user))
+            .flat_map(move |changes| {
+                let first = changes.partition_point(|change| change.published < earliest);
+                changes[first..].iter().rev()
+            })
     }
 }
 
@@ -145,14 +146,30 @@ impl Books {
 pub struct Ledger {
     books: Mutex<Books>,
     epoch: Instant,
+    /// The same moment by the clock on the wall, in whole microseconds, as the database has it.
+    epoch_on_the_wall: SystemTime,
 }
 
 impl Ledger {
     pub fn new() -> Self {
+        let since_1970 = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        let whole = Duration::from_micros(u64::try_from(since_1970.as_micros()).unwrap());
         Self {
             books: Mutex::default(),
             epoch: Instant::now(),
+            epoch_on_the_wall: SystemTime::UNIX_EPOCH + whole,
         }
+    }
+
+    /// What the clock on the wall shows then.
+    pub fn wall(&self, at: Micros) -> SystemTime {
+        self.epoch_on_the_wall + Duration::from_micros(at)
+    }
+
+    /// When it shows that.
+    pub fn micros(&self, at: SystemTime) -> Micros {
+        let since = at.duration_since(self.epoch_on_the_wall).unwrap();
+        u64::try_from(since.as_micros()).unwrap()
     }
 
     pub fn now(&self) -> Micros {

@@ -9,6 +9,7 @@
 )]
 
 mod broken;
+mod change;
 mod client;
 mod daemon;
 mod failover;
@@ -19,6 +20,7 @@ mod monitor;
 mod proxy;
 mod rules;
 mod run;
+mod saves;
 mod stand_in;
 mod standby;
 mod verdict;

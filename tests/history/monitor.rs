@@ -37,9 +37,9 @@ impl Open {
 
     /// The sessions of a user who was deleted are named by that revocation from then on: the older ones of
     /// the same user settle without them.
-    fn covers(&self, user: i32, change: &Change) -> bool {
-        self.deleted.contains(&Some(user))
-            || self.changes.contains(&(Some(user), change.xid.clone()))
+    fn covers(&self, login: &Login, change: &Change) -> bool {
+        self.deleted.contains(&login.user)
+            || self.changes.contains(&(change.user, change.xid.clone()))
     }
 }
 
@@ -110,29 +110,24 @@ fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, ask
     books.excused.extend(excused);
 }
 
-/// The settled changes that may concern it, the latest first.
+/// The settled changes that may concern it.
 fn settled<'a>(
     books: &'a Books,
-    login: &Login,
-    open: &Open,
+    login: &'a Login,
+    open: &'a Open,
     asked: Micros,
 ) -> impl Iterator<Item = &'a Change> {
-    let changes = login.user.map_or(&[][..], |user| books.changes_of(user));
-    let earliest = login.begin.sent.min(login.read.sent);
-    changes
-        .iter()
-        .rev()
-        .take_while(move |change| change.published >= earliest)
-        .filter(move |change| change.published < asked && !open.covers(change.user, change))
+    books
+        .changes_since(login)
+        .filter(move |change| change.published < asked && !open.covers(login, change))
 }
 
-/// A session's history: its login, and the changes of its user around it.
+/// A session's history: its login, and the first changes that may concern it.
 pub fn tell(books: &Books, login: &Login, verdict: &str) -> String {
-    let changes: Vec<String> = login
-        .user
-        .map_or(&[][..], |user| books.changes_of(user))
+    let mut changes: Vec<&Change> = books.changes_since(login).collect();
+    changes.sort_by_key(|change| change.published);
+    let changes: Vec<String> = changes
         .iter()
-        .filter(|change| change.published + 2_000_000 > login.begin.sent)
         .take(12)
         .map(|change| format!("    {change:?}"))
         .collect();

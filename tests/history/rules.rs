@@ -1,4 +1,8 @@
 //! The two rules, in terms of what clients can know.
+//!
+//! A session is ended by a change unless the transaction that first put the user into it began after the change had
+//! committed, or is the changing transaction, or the app asked to keep it. Where the policy is to end all, only the
+//! first of these helps. A change of everybody's is one of each user's; a session that is nobody's has no changes.
 
 use super::ledger::{Cause, Change, Login, Micros};
 
@@ -40,9 +44,12 @@ pub fn may_end(login: &Login, change: &Change, seen: Micros) -> bool {
     !spares(login, change) && change.published >= began
 }
 
-/// The changing transaction opened it, or the app asked to keep it.
+/// The changing transaction opened it, or the app asked to keep it: neither helps against a policy that ends all.
 fn spares(login: &Login, change: &Change) -> bool {
-    login.transaction == change.transaction || change.keep.as_ref() == Some(&login.key)
+    let ends_all = matches!(change.cause, Cause::Deactivated | Cause::FactorChanged);
+    let spared =
+        login.transaction == change.transaction || change.keep.as_ref() == Some(&login.key);
+    spared && !ends_all
 }
 
 /// Whether a session stays only because no schema can see that it was opened with an older password.

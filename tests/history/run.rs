@@ -18,7 +18,7 @@ use crate::{
 pub struct Scratch(pub PathBuf);
 
 impl Scratch {
-    fn create() -> Self {
+    pub fn create() -> Self {
         let path =
             std::env::temp_dir().join(format!("session-reaper-history-{:x}", fastrand::u64(..)));
         std::fs::create_dir(&path).unwrap();
@@ -78,7 +78,7 @@ pub async fn run(options: Options) -> Verdict {
 }
 
 /// The clients and the monitor, for as long as the run lasts.
-async fn live(world: &Arc<World>) {
+pub async fn live(world: &Arc<World>) {
     let options = &world.options;
     let monitor = tokio::spawn(monitor::run(Arc::clone(world)));
     let mut clients = Vec::new();
@@ -105,7 +105,7 @@ fn is_found_out(world: &World) -> bool {
 
 /// Deadlocks that a daemon had a part in: the app must never be the victim of one. The server's log quotes all
 /// statements, and a daemon's begin with the name of the function that sends them.
-fn deadlocks(log: &str) -> Vec<String> {
+pub fn deadlocks(log: &str) -> Vec<String> {
     let reports = log.split("deadlock detected").skip(1);
     let quotes = reports.map(|report| report.split("HINT:").next().unwrap_or_default());
     let of_daemons = quotes.filter(|quotes| {
@@ -114,6 +114,8 @@ fn deadlocks(log: &str) -> Vec<String> {
             "-- requested::",
             "-- open::",
             "-- purger::",
+            "-- settler::",
+            "-- grace::",
         ]
         .iter()
         .any(|tag| quotes.contains(tag))

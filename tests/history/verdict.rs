@@ -36,6 +36,7 @@ impl Verdict {
         let present = sessions(&client).await;
         let books = world.ledger.books();
         lost.extend(lost::not_asked_for(&books, &found));
+        lost.extend_from_slice(&books.saves.wrong);
         let mut survivors: Vec<String> = books.survivors.values().cloned().collect();
         survivors.extend(came_back(&books, &present, world.options.grace_s));
         let bystanders: Vec<String> = bystanders(&books).collect();
@@ -101,26 +102,29 @@ fn came_back(books: &Books, present: &[String], grace_s: u64) -> Vec<String> {
         .collect()
 }
 
-/// Sessions that were gone before any change could have ended them.
+/// Sessions that were gone before they expired, and before any change could have ended them.
 fn bystanders(books: &Books) -> impl Iterator<Item = String> {
     books.gone.iter().filter_map(|(key, seen)| {
         let login = books.login(key)?;
-        if books.removed.contains(key) || is_justified(books, login, *seen) {
+        if books.removed.contains(key)
+            || is_justified(books, login, *seen)
+            || books.saves.has_expired(key, *seen)
+        {
             return None;
         }
-        Some(tell(books, login, &format!("gone at {seen}")))
+        Some(tell(
+            books,
+            login,
+            &format!("gone at {seen}, kept until {:?}", books.saves.expires(key)),
+        ))
     })
 }
 
-fn is_justified(books: &Books, login: &Login, seen: Micros) -> bool {
-    login.user.is_some_and(|user| {
-        let changes = books.changes_of(user);
-        let earliest = login.begin.sent.min(login.read.sent);
-        let first = changes.partition_point(|change| change.published < earliest);
-        changes[first..]
-            .iter()
-            .any(|change| rules::may_end(login, change, seen))
-    })
+/// Whether a change may have ended a session that was found gone at `seen`.
+pub fn is_justified(books: &Books, login: &Login, seen: Micros) -> bool {
+    books
+        .changes_since(login)
+        .any(|change| rules::may_end(login, change, seen))
 }
 
 fn table(books: &Books, survivors: &[String], bystanders: &[String], lost: &[String]) -> String {

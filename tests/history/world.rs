@@ -17,7 +17,10 @@ use session_reaper::{
 };
 use tokio_postgres::{Client, Error, NoTls};
 
-use crate::{ledger::Ledger, stand_in::StandIn};
+use crate::{
+    ledger::{Ledger, Micros},
+    stand_in::StandIn,
+};
 
 /// What clients do more often, where one promise is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,8 +29,12 @@ pub enum More {
     Holds,
     /// Ask to keep a session.
     Keeps,
+    /// Write about users what is no password.
+    Writes,
     /// Verify for long and write briefly, while nobody else writes for long.
     Reads,
+    /// End sessions of half of the users, and log all of them in again.
+    Revokes,
 }
 
 /// What a run is like.
@@ -69,6 +76,15 @@ impl Options {
             more: None,
         }
     }
+
+    /// How long a session lives that nobody saves.
+    pub fn lifetime(&self) -> Micros {
+        let seconds = match self.more {
+            Some(More::Revokes) => 3,
+            _ => 14 * 86_400,
+        };
+        seconds * 1_000_000
+    }
 }
 
 /// What all clients share.
@@ -81,7 +97,11 @@ pub struct World {
     contested: Mutex<(u32, Option<String>)>,
 }
 
+/// The settings of the site, for those who migrate it and for its daemons.
+pub const SETTINGS: &str = include_str!("site.toml");
+
 const TABLES: &str = "
+    create table mfa_device (user_id integer primary key, secret text not null);
     create table history_marker (id bigint primary key, generation bigint, xid text not null default pg_current_xact_id()::text);
     create function history_veto() returns trigger language plpgsql as $$
     begin
@@ -108,9 +128,8 @@ impl World {
             ..Database::default()
         };
         let target = Target::resolve(&database, &Environment::default()).unwrap();
-        schema::migrate(&target, &Settings::default().site)
-            .await
-            .unwrap();
+        let settings: Settings = toml::from_str(SETTINGS).unwrap();
+        schema::migrate(&target, &settings.site).await.unwrap();
         client.batch_execute(&world.options.sabotage).await.unwrap();
         for _ in 0..world.options.users {
             let user = world.sign_up(&client).await.unwrap();

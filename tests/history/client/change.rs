@@ -1,47 +1,40 @@
-//! Changing passwords, by every route.
+//! Changing passwords, and whatever else is written about users, by every route.
 
-use tokio_postgres::{Error, Row};
+use tokio_postgres::Error;
 
-use super::{Visitor, plan::ChangePlan, transaction::Ended};
-use crate::ledger::{Cause, Change, Login};
-
-const CHANGE: &str = "update auth_user set password = 'gen:' || substr(password, 5)::bigint + 1
-    where id = any ($1)
-    returning id, substr(password, 5)::bigint - 1, pg_current_xact_id()::text";
-
-/// A password that was changed in a transaction that is still open.
-struct Done {
-    user: i32,
-    from: i64,
-    xid: String,
-}
-
-impl From<Row> for Done {
-    fn from(row: Row) -> Self {
-        Self {
-            user: row.get(0),
-            from: row.get(1),
-            xid: row.get(2),
-        }
-    }
-}
+use super::{
+    Visitor,
+    plan::ChangePlan,
+    transaction::Ended,
+    write::{Done, Write},
+};
+use crate::ledger::Change;
 
 impl Visitor {
-    pub(super) async fn change_passwords(&mut self, user: i32) -> Result<(), Error> {
-        if self.chance(30) {
-            return self.change_one(user).await;
-        }
+    pub(super) async fn change(&mut self, user: i32) -> Result<(), Error> {
         let plan = self.plan_change(user);
-        self.carry_out(plan).await
+        // Alone in its transaction, a hash could not say that it is rewritten.
+        if plan.write != Write::Rehash && self.chance(30) {
+            return self.change_one(plan.write, user).await;
+        }
+        let rehashes = plan.write == Write::Rehash;
+        self.carry_out(plan).await?;
+        if rehashes && self.chance(50) {
+            // What was said for one transaction must not hold for the next one on the same connection.
+            return self.change_one(Write::Password, user).await;
+        }
+        Ok(())
     }
 
     /// One statement that is its own transaction.
-    pub(super) async fn change_one(&mut self, user: i32) -> Result<(), Error> {
+    pub(super) async fn change_one(&mut self, write: Write, user: i32) -> Result<(), Error> {
         let transaction = self.world.next_number();
         let statement = format!(
-            "with changed (id, generation, xid) as ({CHANGE}), marked as (
-                insert into history_marker select $2::bigint, c.generation, c.xid from changed c)
-             select * from changed"
+            "with changed (id, generation, counts, xid) as ({}), marked as (
+                insert into history_marker
+                select $2::bigint, c.generation, c.xid from changed c where c.counts)
+             select * from changed",
+            write.statement()
         );
         let sent = self.now();
         let rows = self
@@ -55,18 +48,14 @@ impl Visitor {
         };
         match rows {
             Ok(rows) => {
-                let done = rows.into_iter().map(Done::from).collect();
+                let done = rows.iter().map(|row| Done::of(write, row)).collect();
                 self.note_changes(transaction, done, ended, None, "autocommit");
                 Ok(())
             }
             Err(error) => {
                 self.recover().await;
-                if let Some((from, xid)) = self.find_out(transaction).await {
-                    let done = Done {
-                        user,
-                        from: from.unwrap_or_default(),
-                        xid,
-                    };
+                if let Some((generation, xid)) = self.find_out(transaction).await {
+                    let done = Done::marked(write, user, generation.unwrap_or_default(), xid);
                     self.note_changes(transaction, vec![done], ended, None, "autocommit");
                 }
                 Err(error)
@@ -78,13 +67,17 @@ impl Visitor {
         let transaction = self.world.next_number();
         let begin = self.begin(plan.repeatable_read).await?;
         self.set_keep(&plan).await?;
+        if plan.write == Write::Rehash {
+            let says_so = "select set_config('session_reaper.rehash', 'on', true)";
+            self.db.execute(says_so, &[]).await?;
+        }
         let mut opened = None;
         if plan.opens && plan.opens_first {
-            opened = self.open_own(&plan, transaction, begin).await?;
+            opened = self.open_own(plan.users[0], transaction, begin).await?;
         }
         let done = self.change_all(&plan).await?;
         if plan.opens && !plan.opens_first {
-            opened = self.open_own(&plan, transaction, begin).await?;
+            opened = self.open_own(plan.users[0], transaction, begin).await?;
         }
         if plan.immediate {
             self.db
@@ -99,12 +92,7 @@ impl Visitor {
             self.world.ledger.books().count("changes rolled back");
             return Ok(());
         }
-        if let Some(login) = opened {
-            self.note_login(Login {
-                known: self.now(),
-                ..login
-            });
-        }
+        self.note_opened(opened);
         let keep = plan.keep.as_ref().map(|(key, _)| key.clone());
         self.note_changes(transaction, done, ended, keep, &plan.name());
         Ok(())
@@ -137,7 +125,7 @@ impl Visitor {
             if savepoint.is_some() {
                 self.db.batch_execute("savepoint change").await?;
             }
-            let rows = self.db.query(CHANGE, &[&users]).await?;
+            let rows = self.db.query(plan.write.statement(), &[&users]).await?;
             if plan.slow {
                 self.maybe_pause(40).await;
             }
@@ -147,7 +135,7 @@ impl Visitor {
                 None => {}
             }
             if savepoint != Some(true) {
-                done.extend(rows.into_iter().map(Done::from));
+                done.extend(rows.iter().map(|row| Done::of(plan.write, row)));
             }
         }
         Ok(done)
@@ -163,13 +151,23 @@ impl Visitor {
     ) {
         let published = self.now();
         let mut books = self.world.ledger.books();
-        for Done { user, from, xid } in done {
+        for Done {
+            write,
+            user,
+            xid,
+            cause,
+        } in done
+        {
+            let Some(cause) = cause else {
+                books.count(&format!("writes that end nothing, {}", write.name()));
+                continue;
+            };
             books.add_change(Change {
-                user,
+                user: Some(user),
                 transaction,
                 xid,
                 kind: kind.to_owned(),
-                cause: Cause::Password(from),
+                cause,
                 stamp_from: ended.stamp_from,
                 publish_sent: ended.publish_sent,
                 published,

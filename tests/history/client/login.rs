@@ -5,6 +5,7 @@ use tokio_postgres::Error;
 use super::{Visitor, plan::LoginPlan};
 use crate::{
     ledger::{Login, Span},
+    saves::Save,
     world::More,
 };
 
@@ -139,12 +140,21 @@ impl Visitor {
     }
 
     pub(super) async fn insert_session(&mut self, key: &str) -> Result<(), Error> {
+        let sent = self.now();
+        let expires = sent + self.world.options.lifetime();
         self.db
             .execute(
-                "insert into django_session values ($1, 'data', now() + interval '14 days')",
-                &[&key],
+                "insert into django_session values ($1, 'data', $2)",
+                &[&key, &self.world.ledger.wall(expires)],
             )
             .await?;
+        let save = Save {
+            data: "data".to_owned(),
+            expires,
+            sent,
+            known: Some(sent),
+        };
+        self.world.ledger.books().saves.add(key, save);
         Ok(())
     }
 

@@ -7,11 +7,13 @@ mod people;
 mod plan;
 mod request;
 mod transaction;
+mod write;
 
 use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use tokio_postgres::{Client, Error};
+use write::Write;
 
 use crate::{
     ledger::Micros,
@@ -58,21 +60,35 @@ impl Visitor {
         let more = self.world.options.more;
         match more {
             Some(More::Holds) if self.chance(20) => return self.hold(user).await,
+            Some(More::Writes) if self.chance(30) => return self.change(user).await,
+            Some(More::Revokes) => return self.open_or_end(user).await,
             Some(More::Reads) if self.chance(70) => return self.log_in(user).await,
-            Some(More::Reads) => return self.change_one(user).await,
+            Some(More::Reads) => return self.change_one(Write::Password, user).await,
             _ => {}
         }
         match self.rng.u32(0..1000) {
             0..400 => self.log_in(user).await,
-            400..580 => self.change_passwords(user).await,
+            400..580 => self.change(user).await,
             580..740 => self.save(user).await,
             740..800 => self.log_out(user).await,
             800..850 => self.visit().await,
             850..890 => self.write_back(user).await,
             890..920 => self.hold(user).await,
             920..950 => self.revoke_user(user).await,
-            950..980 => self.revoke_session(user).await,
+            950..977 => self.revoke_session(user).await,
+            977..980 => self.revoke_all(user).await,
             _ => self.delete_user(user).await,
+        }
+    }
+
+    /// Only an expiry may end sessions of every other user.
+    async fn open_or_end(&mut self, user: i32) -> Result<(), Error> {
+        let is_left_alone = user % 2 == 0;
+        match self.rng.u32(0..100) {
+            50..75 if !is_left_alone => self.change_one(Write::Password, user).await,
+            75..90 if !is_left_alone => self.revoke_user(user).await,
+            90..100 if !is_left_alone => self.revoke_session(user).await,
+            _ => self.log_in(user).await,
         }
     }
 

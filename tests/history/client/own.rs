@@ -2,18 +2,17 @@
 
 use tokio_postgres::Error;
 
-use super::{Visitor, plan::ChangePlan};
+use super::Visitor;
 use crate::ledger::{Login, Span};
 
 impl Visitor {
     /// Django's PasswordChangeView cycles the session key in the changing transaction.
     pub(super) async fn open_own(
         &mut self,
-        plan: &ChangePlan,
+        user: i32,
         transaction: i64,
         begin: Span,
     ) -> Result<Option<Login>, Error> {
-        let user = plan.users[0];
         let key = self.new_key();
         let read = "select substr(password, 5)::bigint from auth_user where id = $1";
         let Some(row) = self.db.query_opt(read, &[&user]).await? else {
@@ -40,5 +39,15 @@ impl Visitor {
             },
             known: 0,
         }))
+    }
+
+    /// It exists, because the transaction has committed.
+    pub(super) fn note_opened(&self, opened: Option<Login>) {
+        if let Some(login) = opened {
+            self.note_login(Login {
+                known: self.now(),
+                ..login
+            });
+        }
     }
 }

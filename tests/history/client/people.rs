@@ -1,6 +1,6 @@
 //! Users who go, users who are asked to log in again.
 
-use tokio_postgres::Error;
+use tokio_postgres::{Error, types::ToSql};
 
 use super::{
     Visitor,
@@ -10,27 +10,53 @@ use crate::ledger::{Cause, Change};
 
 impl Visitor {
     pub(super) async fn revoke_user(&mut self, user: i32) -> Result<(), Error> {
+        let statement =
+            "select pg_current_xact_id()::text, session_reaper.revoke_user($1, 'requested', $2)";
+        self.request(statement, &[&user], user, Cause::Requested)
+            .await
+    }
+
+    /// The switch to throw after a breach; the session to keep is that of whoever throws it.
+    pub(super) async fn revoke_all(&mut self, user: i32) -> Result<(), Error> {
+        let statement =
+            "select pg_current_xact_id()::text, session_reaper.revoke_all('breach', $1)";
+        self.request(statement, &[], user, Cause::Everybody).await
+    }
+
+    /// Calls a function whose last parameter is a session to keep.
+    async fn request(
+        &mut self,
+        statement: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+        user: i32,
+        cause: Cause,
+    ) -> Result<(), Error> {
         let transaction = self.world.next_number();
         let keep = if self.chance(30) {
             self.some_session(Some(user))
         } else {
             None
         };
-        self.begin(false).await?;
-        let statement =
-            "select pg_current_xact_id()::text, session_reaper.revoke_user($1, 'requested', $2)";
-        let row = self.db.query_one(statement, &[&user, &keep]).await?;
+        let begin = self.begin(false).await?;
+        let parameters = [parameters, &[&keep]].concat();
+        let row = self.db.query_one(statement, &parameters).await?;
         let xid = row.get(0);
+        let opened = if self.chance(30) {
+            self.open_own(user, transaction, begin).await?
+        } else {
+            None
+        };
         self.maybe_pause(30).await;
         let ending = self.draw_ending(20);
         let ended = self.end(transaction, ending).await;
         if ended.committed {
+            self.note_opened(opened);
             let change = Change {
-                user,
+                user: (cause != Cause::Everybody).then_some(user),
                 transaction,
                 xid,
-                kind: "revoke_user".to_owned(),
-                cause: Cause::Requested,
+                kind: cause.reason().to_owned(),
+                cause,
                 stamp_from: ended.stamp_from,
                 publish_sent: ended.publish_sent,
                 published: self.now(),
@@ -75,7 +101,7 @@ impl Visitor {
 
     fn note_deletion(&self, user: i32, transaction: i64, xid: String, ended: Ended) {
         let change = Change {
-            user,
+            user: Some(user),
             transaction,
             xid,
             kind: "user deleted".to_owned(),

@@ -1,6 +1,6 @@
-//! Every way to log in and to change a password: drawn at random, one dimension at a time.
+//! Every way to log in and to write about users: drawn at random, one dimension at a time.
 
-use super::{Visitor, transaction::Ending};
+use super::{Visitor, transaction::Ending, write::Write};
 use crate::world::More;
 
 /// How a client logs in.
@@ -40,6 +40,7 @@ impl LoginPlan {
 /// What one transaction does.
 #[derive(Clone, Debug)]
 pub(super) struct ChangePlan {
+    pub(super) write: Write,
     pub(super) users: Vec<i32>,
     pub(super) repeatable_read: bool,
     /// All users in one statement.
@@ -116,6 +117,7 @@ impl Visitor {
             None
         };
         ChangePlan {
+            write: self.draw_write(),
             users,
             repeatable_read: self.chance(15),
             bulk: self.chance(50),

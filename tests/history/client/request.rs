@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::Error;
 
-use super::{Visitor, transaction::Ending};
+use super::{Visitor, transaction::Ending, write::Write};
 use crate::ledger::{Login, WriteBack};
 
 const SAVE: &str =
@@ -118,7 +118,7 @@ impl Visitor {
         if self.session_is_gone(&key).await? {
             return Ok(());
         }
-        self.change_one(user).await?;
+        self.change_one(Write::Password, user).await?;
         for _ in 0..200 {
             let asked = self.now();
             if self.session_is_gone(&key).await? {
