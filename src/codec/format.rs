@@ -1,0 +1,77 @@
+//! The formats by name.
+
+use super::{Found, MAX_BYTES, Reason, django, json};
+
+/// How a session table spells its data, and where in it the user is.
+///
+/// In settings a name is enough where the format says where its user is; otherwise a table says both.
+///
+/// ```
+/// use session_reaper::codec::{Codec, Format, Found};
+///
+/// #[derive(serde::Deserialize)]
+/// struct Site {
+///     codec: Codec,
+/// }
+/// let site: Site = toml::from_str(r#"codec = "django""#).unwrap();
+/// assert_eq!(site.codec, Codec::from(Format::Django));
+///
+/// let site: Site = toml::from_str(r#"codec = { format = "json", user = ["passport", "user"] }"#).unwrap();
+/// assert_eq!(site.codec.find_user(br#"{"passport":{"user":42}}"#), Found::User("42".to_owned()));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Codec {
+    /// The format.
+    pub format: Format,
+    /// The keys that lead to the user, outermost first; a number picks from a list. Empty: where the format's
+    /// framework puts it.
+    pub user: Vec<String>,
+}
+
+/// A format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Format {
+    /// `django.contrib.sessions`, today's signed format and the one from before Django 3.1.
+    Django,
+    /// JSON.
+    Json,
+}
+
+impl Format {
+    /// Where the user is if the settings do not say.
+    pub(super) const fn usual_path(self) -> &'static [&'static str] {
+        match self {
+            Self::Django => &["_auth_user_id"],
+            Self::Json => &[],
+        }
+    }
+
+    /// Whether the format finds its user without a path.
+    pub(super) const fn finds_by_itself(self) -> bool {
+        !matches!(self, Self::Json)
+    }
+}
+
+impl From<Format> for Codec {
+    fn from(format: Format) -> Self {
+        let user = format.usual_path().iter().map(|key| (*key).to_owned());
+        Self {
+            format,
+            user: user.collect(),
+        }
+    }
+}
+
+impl Codec {
+    /// Finds the user in a session's data, whatever the data is.
+    pub fn find_user(&self, data: &[u8]) -> Found {
+        if data.len() > MAX_BYTES {
+            return Found::Unreadable(Reason::TooLarge);
+        }
+        match self.format {
+            Format::Django => django::find_user(data, &self.user),
+            Format::Json => json::find_user(data, &self.user),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Who is logged in to a session, read from the session's data.
+//!
+//! Every codec is a pure function of bytes. The bytes are the app's and may be damaged or hostile, so no codec
+//! panics, none takes memory that its input only claims to need, and none does more work than a small multiple
+//! of the input's length (P8). Nothing of the data is in what they answer but the user's id (P7).
+
+mod armour;
+pub mod django;
+mod format;
+mod inflate;
+mod json;
+mod path;
+mod pickle;
+mod setting;
+
+pub use format::{Codec, Format};
+
+/// No codec looks at more than this many bytes, packed or unpacked. Browsers wait for every byte of a session at
+/// every request, so honest ones have a few thousand; a megabyte is an accident, and four are an attack.
+pub const MAX_BYTES: usize = 4 << 20;
+
+/// No user's id has more bytes than this: PostgreSQL cannot index a longer key.
+const MAX_USER_BYTES: usize = 2_704;
+
+/// What a session's data says of its user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nobody is logged in.
+    Anonymous,
+    /// The user's id as text, as the store spells it. PostgreSQL casts it to the type of the key.
+    User(String),
+    /// The data does not say, because it cannot be read.
+    Unreadable(Reason),
+}
+
+/// Why data cannot be read. A closed set, so that metrics can count by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// The data ends too early.
+    Truncated,
+    /// More than [`MAX_BYTES`].
+    TooLarge,
+    /// Nested more deeply than anything honest.
+    TooDeep,
+    /// Not the alphabet or the length of base64.
+    NotBase64,
+    /// Marked as compressed, and not.
+    NotZlib,
+    /// Not JSON.
+    NotJson,
+    /// Not what the store's framework writes around the data.
+    NotFramed,
+    /// Python's pickle, which only Python can read.
+    Pickled,
+    /// A map was expected on the way to the user, and something else found.
+    NotMap,
+    /// What stands for the user is no key: not text or an integer, empty, too long, or with a NUL.
+    NotKey,
+}
+
+impl Reason {
+    /// Every reason, for whoever counts by it.
+    pub const ALL: [Self; 10] = [
+        Self::Truncated,
+        Self::TooLarge,
+        Self::TooDeep,
+        Self::NotBase64,
+        Self::NotZlib,
+        Self::NotJson,
+        Self::NotFramed,
+        Self::Pickled,
+        Self::NotMap,
+        Self::NotKey,
+    ];
+
+    /// A word for metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::TooLarge => "too_large",
+            Self::TooDeep => "too_deep",
+            Self::NotBase64 => "not_base64",
+            Self::NotZlib => "not_zlib",
+            Self::NotJson => "not_json",
+            Self::NotFramed => "not_framed",
+            Self::Pickled => "pickled",
+            Self::NotMap => "not_map",
+            Self::NotKey => "not_key",
+        }
+    }
+}
+
+impl Found {
+    // PostgreSQL has no text with a NUL, and an empty id would match a user only by accident.
+    fn user(id: &str) -> Self {
+        if id.is_empty() || id.len() > MAX_USER_BYTES || id.contains('\0') {
+            return Self::Unreadable(Reason::NotKey);
+        }
+        Self::User(id.to_owned())
+    }
+}
+
+impl From<Result<Self, Reason>> for Found {
+    fn from(found: Result<Self, Reason>) -> Self {
+        found.unwrap_or_else(Self::Unreadable)
+    }
+}
+
+#[cfg(test)]
+mod tests;
