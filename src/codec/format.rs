@@ -1,6 +1,6 @@
 //! The formats by name.
 
-use super::{Found, MAX_BYTES, Reason, django, json, laravel, message_pack, rails, symfony};
+use super::{Found, MAX_BYTES, Reason, django, json, laravel, message_pack, rails, scs, symfony};
 
 /// How a session table spells its data, and where in it the user is.
 ///
@@ -50,6 +50,8 @@ pub enum Format {
     /// Symfony's `sess_data`. The two keys are the beginning of the attribute under which a firewall notes its token,
     /// and the property of the user's class that is the key.
     Symfony,
+    /// `alexedwards/scs`, of Go, with the codec that it has by default. The one key is the app's own.
+    Scs,
 }
 
 impl Format {
@@ -57,7 +59,7 @@ impl Format {
     pub(super) const fn usual_path(self) -> &'static [&'static str] {
         match self {
             Self::Django => &["_auth_user_id"],
-            Self::Json | Self::MessagePack => &[],
+            Self::Json | Self::MessagePack | Self::Scs => &[],
             Self::TowerSessions => &["axum-login.data", "user_id"],
             Self::FlaskSession => &["_user_id"],
             Self::Rails => &["warden.user.user.key", "0", "0"],
@@ -92,6 +94,7 @@ impl Codec {
             Format::Rails => rails::find_user(data, &self.user),
             Format::Laravel => laravel::find_user(data, &self.user),
             Format::Symfony => symfony::find_user(data, &self.user),
+            Format::Scs => scs::find_user(data, &self.user),
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod django;
 pub mod django_hash;
 mod fault;
 mod format;
+mod gob;
 mod inflate;
 mod json;
 mod laravel;
@@ -19,6 +20,7 @@ mod path;
 mod php;
 mod pickle;
 mod rails;
+mod scs;
 mod setting;
 mod step;
 mod symfony;
@@ -123,6 +125,10 @@ impl Found {
         }
         Self::User(id.to_owned())
     }
+
+    fn text(id: &[u8]) -> Self {
+        std::str::from_utf8(id).map_or(Self::Unreadable(Reason::NotKey), Self::user)
+    }
 }
 
 impl From<Result<Self, Reason>> for Found {
@@ -131,5 +137,9 @@ impl From<Result<Self, Reason>> for Found {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod round_trip;
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ pub(super) struct Seek<'p> {
 impl<'p> Seek<'p> {
     /// Seeks a user's id.
     pub(super) fn user(steps: &'p [Step<'p>]) -> Self {
-        Self::text(steps, &id)
+        Self::text(steps, &Found::text)
     }
 
     /// Seeks a text in which the user has to be sought in turn.
@@ -41,13 +41,6 @@ impl<'p> Seek<'p> {
 
     fn no_key<E>(self) -> Result<Found, E> {
         self.scalar(|| Found::Unreadable(Reason::NotKey))
-    }
-}
-
-fn id(text: &[u8]) -> Found {
-    match std::str::from_utf8(text) {
-        Ok(text) => Found::user(text),
-        Err(_) => Found::Unreadable(Reason::NotKey),
     }
 }
 

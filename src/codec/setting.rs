@@ -24,6 +24,8 @@ const NO_PATH: &str = "the format does not say where the user is: name the keys 
 
 const SYMFONY: &str = "Symfony's user is an attribute and a property of the user's class: user = [\"_security_\", \"id\"]";
 
+const SCS: &str = "scs keeps its user under one key, which the app chooses: user = [\"userID\"]";
+
 // By hand, because serde's own way to accept either form answers every mistake with the same sentence.
 struct Setting;
 
@@ -51,6 +53,7 @@ fn complete<E: Error>(table: Table) -> Result<Codec, E> {
     }
     match (table.format, codec.user.as_slice()) {
         (Format::Symfony, user) if user.len() != 2 => Err(E::custom(SYMFONY)),
+        (Format::Scs, user) if user.len() != 1 => Err(E::custom(SCS)),
         (_, []) => Err(E::custom(NO_PATH)),
         _ => Ok(codec),
     }

@@ -3,6 +3,7 @@
 use miniz_oxide::deflate::compress_to_vec_zlib;
 
 use super::*;
+use crate::codec::fuzz::{Armour, fuzz};
 use crate::codec::{Codec, Format};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -215,4 +216,14 @@ fn credentials_are_both_or_none_and_do_not_show() {
     assert_eq!((found.user.as_str(), found.hash.0.len()), ("42", 64));
     assert!(!format!("{found:?}").contains("0123"));
     assert_eq!(credentials(PLAIN.as_bytes()), None);
+}
+
+#[test]
+fn damage_of_any_kind_is_survived() {
+    let samples = [PLAIN, PACKED, NOT_QUITE_JSON].map(|data| serialized(data.as_bytes()).unwrap());
+    fuzz(
+        &Format::Django.into(),
+        &[Armour::Signed, Armour::Packed],
+        &samples,
+    );
 }

@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::codec::fuzz::{Armour, fuzz};
 use crate::codec::{Codec, Format, Found, Reason};
 
 const DEVISE: &str = "BAh7B0kiEF9jc3JmX3Rva2VuBjoGRVRJIgZ0BjsAVEkiGXdhcmRlbi51c2VyLnVzZXIua2V5BjsAVFsHWwZpL0kiIiQyYSQxMiRhYmNkZWZnaGlqa2xtbm9wcXJzdHV2BjsAVA==";
@@ -13,6 +14,7 @@ const INTS: &str = "BAh7BkkiGXdhcmRlbi51c2VyLnVzZXIua2V5BjoGRVRbB1sGaf2Q7v5JIiIk
 const SYMKEY: &str = "BAh7BjoMdXNlcl9pZGkK";
 const CYCLE: &str = "BAh7B0kiBmEGOgZFVFsGQAdJIgx1c2VyX2lkBjsAVGkL";
 const LINKEDHASH: &str = "BAh7B0kiBngGOgZFVHsGSSIGawY7AFRJIik2ZjNjMWUyYS0wMDAwLTQwMDAtODAwMC0xMjM0NTY3ODkwYWIGOwBUSSIJdXNlcgY7AFRABw==";
+const LINKS: &str = "BAh7CEkiBmIGOgZFVFsHSSIGeAY7AFRbBkkiBnkGOwBUSSIGYQY7AFRbB0AJQAdJIgZjBjsAVEAH";
 const MISC: &str = "BAh7D0kiCHNldAY6BkVUbzoIU2V0BjoKQGhhc2h9B2kGVEkiBmEGOwBUVEZJIglkYXRlBjsAVFU6CURhdGVbC2kAaQPihCVpAGkAaQBmDDIyOTkxNjFJIgdiZAY7AFR1Og9CaWdEZWNpbWFsDjE4OjAuMTVlMUkiCnJhbmdlBjsAVG86ClJhbmdlCDoJZXhjbEY6CmJlZ2luaQY6CGVuZGkHSSIIcmF0BjsAVFU6DVJhdGlvbmFsWwdpCGkGSSIGYwY7AFRVOgxDb21wbGV4WwdpAGkHSSIGeAY7AFRJIik2ZjNjMWUyYS0wMDAwLTQwMDAtODAwMC0xMjM0NTY3ODkwYWIGOwBUSSIMdXNlcl9pZAY7AFRAGUkiCG1vZAY7AFRtC0tlcm5lbEkiCGV4dAY7AFRlOg9Db21wYXJhYmxlbzoLT2JqZWN0AA==";
 
 fn find(data: impl AsRef<[u8]>) -> Found {
@@ -179,5 +181,23 @@ fn claims_of_hostile_data_cost_nothing() {
     assert_eq!(
         find(STANDARD.encode(b"\x04\x09{\0")),
         Found::Unreadable(Malformed)
+    );
+}
+
+#[test]
+fn damage_of_any_kind_is_survived() {
+    let samples =
+        [DEVISE, BUSY, BIGNUM, MISC, CYCLE, LINKEDHASH].map(|data| STANDARD.decode(data).unwrap());
+    fuzz(&Format::Rails.into(), &[Armour::Standard], &samples);
+    let user = vec!["a".to_owned(), "0".to_owned(), "0".to_owned()];
+    let through_links = Codec {
+        format: Format::Rails,
+        user,
+    };
+    assert_eq!(find_at(&["a", "0", "0"], LINKS), self::user("y"));
+    fuzz(
+        &through_links,
+        &[Armour::Standard],
+        &[STANDARD.decode(LINKS).unwrap()],
     );
 }

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
+use crate::codec::fuzz::{Armour, fuzz};
 use crate::codec::{Codec, Format, Found, MAX_BYTES, Reason};
 
 const FLASK: &str = "hKpfcGVybWFuZW50w6ZfZnJlc2jDqF91c2VyX2lkojQyo19pZNmAYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWI=";
@@ -172,4 +173,18 @@ fn claims_of_hostile_data_cost_nothing() {
     ]
     .concat();
     assert_eq!(at(&["u"], &deep), Found::Unreadable(TooDeep));
+}
+
+#[test]
+fn damage_of_any_kind_is_survived() {
+    let samples = [FLASK, FLASK_BUSY].map(|data| STANDARD.decode(data).unwrap());
+    fuzz(&Format::FlaskSession.into(), &[Armour::None], &samples);
+    let data = record(
+        json!({ "a": [1, { "b": 0.5 }], "axum-login.data": { "user_id": 42, "auth_hash": [1, 2] } }),
+    );
+    let samples = [
+        rmp_serde::to_vec(&data).unwrap(),
+        rmp_serde::to_vec_named(&data).unwrap(),
+    ];
+    fuzz(&Format::TowerSessions.into(), &[Armour::None], &samples);
 }

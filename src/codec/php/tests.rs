@@ -4,6 +4,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::codec::fuzz::{Armour, fuzz};
 use crate::codec::{Codec, Format, Found, Reason};
 
 const LARAVEL: &str = "YTo4OntzOjY6Il90b2tlbiI7czozOiJhYmMiO3M6MzoidXJsIjthOjE6e3M6ODoiaW50ZW5kZWQiO3M6MToieCI7fXM6NTA6ImxvZ2luX3dlYl81OWJhMzZhZGRjMmIyZjk0MDE1ODBmMDE0YzdmNThlYTRlMzA5ODlkIjtpOjQyO3M6MTc6InBhc3N3b3JkX2hhc2hfd2ViIjtzOjQ6IiQyeSQiO3M6NjoiX2ZsYXNoIjthOjI6e3M6Mzoib2xkIjthOjA6e31zOjM6Im5ldyI7YTowOnt9fXM6NToiZmxvYXQiO2Q6LTAuNTtzOjM6ImluZiI7ZDpJTkY7czozOiJvYmoiO086MTY6IkFwcFxFbnRpdHlcUGxhaW4iOjM6e3M6MjA6IgBBcHBcRW50aXR5XFBsYWluAGlkIjtpOjQzO3M6MjM6IgBBcHBcRW50aXR5XFBsYWluAGxvZ2luIjtzOjQ6Inpvw6siO3M6NDoiACoAeCI7YToyOntpOjA7YjoxO2k6MTtOO319fQ==";
@@ -170,4 +171,13 @@ fn claims_of_hostile_data_cost_nothing() {
             session
         );
     }
+}
+
+#[test]
+fn damage_of_any_kind_is_survived() {
+    let samples = [LARAVEL, LARAVEL_UUID, LARAVEL_JSON].map(|data| STANDARD.decode(data).unwrap());
+    fuzz(&Format::Laravel.into(), &[Armour::Standard], &samples);
+    let samples = [SYMFONY, SYMFONY_PLAIN, SYMFONY_SWITCH, SYMFONY_MEMORY]
+        .map(|data| STANDARD.decode(data).unwrap());
+    fuzz(&Format::Symfony.into(), &[Armour::None], &samples);
 }
