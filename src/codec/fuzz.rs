@@ -39,7 +39,8 @@ impl Armour {
 
 fn damaged(rng: &mut Rng, samples: &[Vec<u8>]) -> Vec<u8> {
     let mut data = samples[rng.usize(..samples.len())].clone();
-    for _ in 0..rng.usize(1..6) {
+    damage(rng, &mut data, samples);
+    while rng.bool() {
         damage(rng, &mut data, samples);
     }
     data.truncate(1 << 16);
