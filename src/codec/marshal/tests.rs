@@ -14,6 +14,8 @@ const INTS: &str = "BAh7BkkiGXdhcmRlbi51c2VyLnVzZXIua2V5BjoGRVRbB1sGaf2Q7v5JIiIk
 const SYMKEY: &str = "BAh7BjoMdXNlcl9pZGkK";
 const CYCLE: &str = "BAh7B0kiBmEGOgZFVFsGQAdJIgx1c2VyX2lkBjsAVGkL";
 const LINKEDHASH: &str = "BAh7B0kiBngGOgZFVHsGSSIGawY7AFRJIik2ZjNjMWUyYS0wMDAwLTQwMDAtODAwMC0xMjM0NTY3ODkwYWIGOwBUSSIJdXNlcgY7AFRABw==";
+// {"d" => an object that dumps itself as bytes with `text` in a variable, "user_id" => text}
+const DUMPED: &str = "BAh7B0kiBmQGOgZFVEl1OgZECmJ5dGVzBzsAVDoHQHZJIgZ5BjsAVEkiDHVzZXJfaWQGOwBUQAc=";
 const LINKS: &str = "BAh7CEkiBmIGOgZFVFsHSSIGeAY7AFRbBkkiBnkGOwBUSSIGYQY7AFRbB0AJQAdJIgZjBjsAVEAH";
 const MISC: &str = "BAh7D0kiCHNldAY6BkVUbzoIU2V0BjoKQGhhc2h9B2kGVEkiBmEGOwBUVEZJIglkYXRlBjsAVFU6CURhdGVbC2kAaQPihCVpAGkAaQBmDDIyOTkxNjFJIgdiZAY7AFR1Og9CaWdEZWNpbWFsDjE4OjAuMTVlMUkiCnJhbmdlBjsAVG86ClJhbmdlCDoJZXhjbEY6CmJlZ2luaQY6CGVuZGkHSSIIcmF0BjsAVFU6DVJhdGlvbmFsWwdpCGkGSSIGYwY7AFRVOgxDb21wbGV4WwdpAGkHSSIGeAY7AFRJIik2ZjNjMWUyYS0wMDAwLTQwMDAtODAwMC0xMjM0NTY3ODkwYWIGOwBUSSIMdXNlcl9pZAY7AFRAGUkiCG1vZAY7AFRtC0tlcm5lbEkiCGV4dAY7AFRlOg9Db21wYXJhYmxlbzoLT2JqZWN0AA==";
 
@@ -77,6 +79,31 @@ fn a_value_that_was_there_before_is_followed_back() {
         find_at(&["user", "k"], LINKEDHASH),
         user("6f3c1e2a-0000-4000-8000-1234567890ab")
     );
+}
+
+#[test]
+fn an_object_that_dumps_itself_is_numbered_after_its_variables() {
+    assert_eq!(find_at(&["user_id"], DUMPED), user("y"));
+}
+
+#[test]
+fn what_is_read_again_is_not_numbered_again() {
+    // {b: ["x"], p: the list of b, c: ["u"], p: the list of c}, and the same with symbols in the lists.
+    let objects = b"{\x09:\x06b[\x06\"\x06x:\x06p@\x06:\x06c[\x06\"\x06u;\x06@\x08";
+    assert_eq!(find_at(&["p", "0"], dump(objects)), user("u"));
+    let symbols = b"{\x09:\x06b[\x06:\x06x:\x06p@\x06:\x06c[\x06:\x06u;\x07[\x06;\x09";
+    assert_eq!(find_at(&["p", "0"], dump(symbols)), user("u"));
+}
+
+#[test]
+fn breadth_is_not_depth() {
+    let lists = [
+        b"{\x07:\x06a[\x02\xe8\x03".to_vec(),
+        b"[\0".repeat(1_000),
+        b":\x06ui\x06".to_vec(),
+    ]
+    .concat();
+    assert_eq!(find_at(&["u"], dump(lists)), user("1"));
 }
 
 #[test]

@@ -134,6 +134,16 @@ fn the_handler_that_serializes_the_whole_session_is_read_too() {
 }
 
 #[test]
+fn breadth_is_not_depth() {
+    let lists: String = (0..1_000).map(|at| format!("i:{at};a:0:{{}}")).collect();
+    let session = format!(
+        "a:2:{{s:1:\"a\";a:1000:{{{lists}}}{}}}",
+        guard("web", "i:1;")
+    );
+    assert_eq!(laravel(payload(&session)), user("1"));
+}
+
+#[test]
 fn claims_of_hostile_data_cost_nothing() {
     use Reason::{Malformed, NotKey, TooDeep, Truncated};
     let deep = format!("{}N;{}", "a:1:{i:0;".repeat(100_000), "}".repeat(100_000));
