@@ -9,7 +9,7 @@ use super::{Found, Reason, armour, json};
 /// Finds the user. The path is the beginning of the key, which names the guard if a site has several.
 pub(super) fn find_user(data: &[u8], path: &[String]) -> Found {
     let step = match path {
-        [prefix] if prefix.ends_with('_') => vec![Step::prefix(prefix)],
+        [prefix] if prefix.ends_with('_') => vec![Step::guard(prefix)],
         _ => Step::path(path),
     };
     armour::standard(data)

@@ -17,6 +17,7 @@ pub(super) struct Step<'p> {
 enum Key<'p> {
     Name(&'p str),
     Prefix(&'p str),
+    Guard(&'p str),
 }
 
 impl<'p> Step<'p> {
@@ -32,6 +33,14 @@ impl<'p> Step<'p> {
     pub(super) fn prefix(key: &'p str) -> Self {
         Self {
             key: Key::Prefix(key),
+            index: None,
+        }
+    }
+
+    /// The same with a SHA-1 at the end, which tells Laravel's own keys from an app's `login_attempts`.
+    pub(super) fn guard(key: &'p str) -> Self {
+        Self {
+            key: Key::Guard(key),
             index: None,
         }
     }
@@ -64,6 +73,12 @@ impl<'p> Step<'p> {
         match self.key {
             Key::Name(name) => key == name.as_bytes(),
             Key::Prefix(prefix) => key.starts_with(prefix.as_bytes()),
+            Key::Guard(prefix) => {
+                let hash = key
+                    .strip_prefix(prefix.as_bytes())
+                    .and_then(|rest| rest.last_chunk::<40>());
+                hash.is_some_and(|hash| hash.iter().all(u8::is_ascii_hexdigit))
+            }
         }
     }
 }

@@ -18,9 +18,10 @@ use super::{MAX_DEPTH, Reason};
 
 pub(super) struct Marshal<'de> {
     cursor: Cursor<'de>,
-    symbols: Vec<&'de [u8]>,
+    /// Where each symbol's name begins. Like the objects in four bytes, because hostile data is nothing but these.
+    symbols: Vec<u32>,
     /// Where each object begins.
-    objects: Vec<usize>,
+    objects: Vec<u32>,
     depth: usize,
     /// How many values may still be read. Only what follows numbers back can read a value twice.
     budget: usize,
@@ -56,10 +57,18 @@ impl<'de> Marshal<'de> {
         }
     }
 
-    fn number_object(&mut self, at: usize) {
+    fn number_object(&mut self, at: usize) -> Result<(), Reason> {
         if !self.again {
-            self.objects.push(at);
+            self.objects
+                .push(u32::try_from(at).map_err(|_| Reason::TooLarge)?);
         }
+        Ok(())
+    }
+
+    // Where the object or the symbol of a number begins.
+    fn numbered(table: &[u32], number: usize) -> Result<usize, Reason> {
+        let at = table.get(number).ok_or(Reason::Malformed)?;
+        usize::try_from(*at).map_err(|_| Reason::TooLarge)
     }
 
     // Goes in by one level, which is undone only where reading goes on.

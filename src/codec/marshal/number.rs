@@ -63,16 +63,20 @@ impl<'de> Marshal<'de> {
     }
 
     pub(super) fn new_symbol(&mut self) -> Result<&'de [u8], Reason> {
-        let name = self.bytes()?;
         if !self.again {
-            self.symbols.push(name);
+            self.symbols
+                .push(u32::try_from(self.cursor.at).map_err(|_| Reason::TooLarge)?);
         }
-        Ok(name)
+        self.bytes()
     }
 
     pub(super) fn old_symbol(&mut self) -> Result<&'de [u8], Reason> {
         let number = self.length()?;
-        self.symbols.get(number).copied().ok_or(Reason::Malformed)
+        let here = self.cursor.at;
+        self.cursor.at = Self::numbered(&self.symbols, number)?;
+        let name = self.bytes()?;
+        self.cursor.at = here;
+        Ok(name)
     }
 
     // Not ASCII, so its encoding follows.

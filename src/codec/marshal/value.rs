@@ -28,11 +28,11 @@ impl<'de> Marshal<'de> {
             }
             b'u' => {
                 self.dumped()?;
-                self.number_object(at);
+                self.number_object(at)?;
                 visitor.visit_bool(false)
             }
             letter => {
-                self.number_object(at);
+                self.number_object(at)?;
                 self.object(letter, visitor, is_ignored)
             }
         }
@@ -97,7 +97,7 @@ impl<'de> Marshal<'de> {
             self.cursor.byte()?;
             self.dumped()?;
             self.instance_variables()?;
-            self.number_object(at);
+            self.number_object(at)?;
             return visitor.visit_bool(false);
         }
         let value = self.value(visitor, is_ignored)?;
@@ -118,7 +118,7 @@ impl<'de> Marshal<'de> {
         if is_ignored {
             return visitor.visit_unit();
         }
-        let at = *self.objects.get(number).ok_or(Reason::Malformed)?;
+        let at = Self::numbered(&self.objects, number)?;
         let (here, again) = (self.cursor.at, self.again);
         self.cursor.at = at;
         self.again = true;

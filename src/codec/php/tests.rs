@@ -85,6 +85,12 @@ fn of_several_guards_none_is_guessed_and_the_named_one_counts() {
 }
 
 #[test]
+fn a_key_of_the_app_that_resembles_a_guards_is_none() {
+    let session = r#"a:2:{s:14:"login_attempts";i:3;s:16:"login_web_return";s:1:"x";}"#;
+    assert_eq!(laravel(payload(session)), Found::Anonymous);
+}
+
+#[test]
 fn symfony_names_its_user_inside_the_token() {
     assert_eq!(symfony(SYMFONY, ["_security_", "id"]), user("42"));
     assert_eq!(
