@@ -11,7 +11,7 @@ pub(super) fn find_user(data: &[u8], path: &[String]) -> Found {
     seek(data, &Step::path(path)).into()
 }
 
-// Nothing is built and what is skipped is skipped without recursion, so depth costs neither memory nor stack.
+// Nothing is built, and serde_json skips without recursion what is not wanted, so depth costs no stack.
 pub(super) fn seek(data: &[u8], path: &[Step]) -> Result<Found, Reason> {
     match parse(data, path) {
         Err(Reason::NotJson) if data.windows(3).any(|word| word == b"NaN" || word == b"Inf") => {

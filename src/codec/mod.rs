@@ -34,7 +34,7 @@ pub const MAX_BYTES: usize = 4 << 20;
 /// No codec that has to recurse goes deeper than this; honest sessions nest a handful of times.
 const MAX_DEPTH: usize = 128;
 
-/// No user's id has more bytes than this: PostgreSQL cannot index a longer key.
+/// No user's id has more bytes than this, which is the most that PostgreSQL puts into an entry of a btree index.
 const MAX_USER_BYTES: usize = 2_704;
 
 /// What a session's data says of its user.
