@@ -1,0 +1,32 @@
+//! Base64 as web frameworks write it.
+
+use base64::Engine;
+use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::Reason;
+
+/// Decodes the alphabet that URLs like.
+pub(super) fn url_safe(text: &[u8]) -> Result<Vec<u8>, Reason> {
+    decode(&URL_SAFE, text)
+}
+
+/// Decodes the usual alphabet, over any number of lines.
+pub(super) fn standard(text: &[u8]) -> Result<Vec<u8>, Reason> {
+    let text: Vec<u8> = text
+        .iter()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .collect();
+    decode(&STANDARD, &text)
+}
+
+// With or without padding, and whatever the unused bits are: the frameworks' own decoders mind neither.
+fn decode(alphabet: &Alphabet, text: &[u8]) -> Result<Vec<u8>, Reason> {
+    const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent)
+        .with_decode_allow_trailing_bits(true);
+    GeneralPurpose::new(alphabet, LENIENT)
+        .decode(text)
+        .map_err(|_| Reason::NotBase64)
+}
