@@ -27,6 +27,7 @@ pub async fn check(client: &Client, settings: &settings::Site) -> Result<Site, E
     }
     let site = Site::inspect(client, settings).await?;
     same_site(client, &site).await?;
+    same_expiry(client, &site).await?;
     for reference in references::wanted(&site) {
         if !reference.is_there(client).await? {
             let table = reference.table.to_string();
@@ -90,7 +91,28 @@ pub(super) async fn same_site(client: &Client, site: &Site) -> Result<(), Error>
 
 /// Tells one site's names and types from another's.
 pub(super) fn site_digest(site: &Site) -> String {
-    behaviour::digest(&format!("{:?}", site.variables()))
+    behaviour::digest(&format!("{:?}", site.names()))
+}
+
+/// Another expiry than the installed one would be counted in one way and purged in another.
+async fn same_expiry(client: &Client, site: &Site) -> Result<(), Error> {
+    if behaviour::in_force(client, "expiry").await?.as_deref() != Some(&expiry_digest(site)) {
+        return Err(Error::OtherExpiry);
+    }
+    plausible_expiry(client, site).await
+}
+
+/// Refuses a unit that the sessions belie.
+pub(super) async fn plausible_expiry(client: &Client, site: &Site) -> Result<(), Error> {
+    match &site.expires {
+        Some(expiry) => expiry.check(client, &site.sessions).await,
+        None => Ok(()),
+    }
+}
+
+/// Tells one way to expire from another. Functions may be of an older release, this may not.
+pub(super) fn expiry_digest(site: &Site) -> String {
+    behaviour::digest(&format!("{:?}", site.expires))
 }
 
 async fn has_table(client: &Client, name: &str) -> Result<bool, Error> {

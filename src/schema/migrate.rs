@@ -84,6 +84,7 @@ async fn migrate_on(
     for table in [&site.sessions, &site.users] {
         catalog::require_no_row_security(client, table).await?;
     }
+    check::plausible_expiry(client, &site).await?;
     let mut installed = Installed {
         migrations: shape(client, &site, version).await?,
         ..Installed::default()
@@ -96,6 +97,7 @@ async fn migrate_on(
     client.batch_execute("set lock_timeout = '3s'").await?;
     behaviour::remember(client, "site", &check::site_digest(&site)).await?;
     installed.behaviour = behaviour::apply(client, &site).await?;
+    behaviour::remember(client, "expiry", &check::expiry_digest(&site)).await?;
     installed.detached = triggers::detach_others(client, &site).await?;
     for trigger in triggers::wanted(&site) {
         if !trigger.is_attached(client).await? {

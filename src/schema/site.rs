@@ -3,7 +3,7 @@
 use tokio_postgres::GenericClient;
 
 use super::{
-    Error,
+    Error, Expiry, Reading,
     catalog::{column, primary_key, require_unique, table},
     template::{Variables, quote_identifier, quote_literal},
     watch::Watch,
@@ -17,8 +17,10 @@ pub struct Site {
     pub sessions: Table,
     /// The column that identifies a session.
     pub session_key: Column,
-    /// The column that says when a session expires.
-    pub expires: Column,
+    /// How the user of a session is found.
+    pub reading: Reading,
+    /// When a session expires; none if never.
+    pub expires: Option<Expiry>,
     /// The table of users.
     pub users: Table,
     /// The column that identifies a user.
@@ -70,7 +72,8 @@ impl Site {
     ///
     /// # Errors
     /// A table or column that is not there, with the nearest name that is; a session key without a unique
-    /// index; an expiry column of another type than `timestamp with time zone`.
+    /// index; an expiry column that says no time without a zone or a unit that is not set; data of another type than
+    /// what is to read it.
     pub async fn inspect(
         client: &impl GenericClient,
         settings: &settings::Site,
@@ -85,24 +88,13 @@ impl Site {
             column(client, "site.session_key", &sessions, &settings.session_key).await?;
         require_unique(client, &sessions, &session_key).await?;
         require_unique(client, &users, &user_key).await?;
-        let expires = column(
-            client,
-            "site.expires_column",
-            &sessions,
-            &settings.expires_column,
-        )
-        .await?;
-        if expires.base_type != "timestamp with time zone" {
-            return Err(Error::Expiry {
-                table: sessions.to_string(),
-                column: expires.name,
-                sql_type: expires.sql_type,
-            });
-        }
+        let reading = Reading::find(client, settings, &sessions).await?;
+        let expires = Expiry::find(client, settings, &sessions).await?;
         let watched = Watch::all(client, settings, &users, &user_key).await?;
         Ok(Self {
             sessions,
             session_key,
+            reading,
             expires,
             users,
             user_key,
@@ -112,6 +104,23 @@ impl Site {
 
     /// What the variables in `sql/` stand for.
     pub fn variables(&self) -> Variables {
+        let mut variables = self.names();
+        variables.extend(Expiry::variables(self.expires.as_ref()));
+        variables
+    }
+
+    /// The condition under which a session `s` has expired, in SQL.
+    pub fn is_expired(&self) -> String {
+        Expiry::condition(self.expires.as_ref())
+    }
+
+    /// The type of the column that says when a session expires.
+    pub fn expires_type(&self) -> String {
+        Expiry::sql_type(self.expires.as_ref())
+    }
+
+    /// The names and types of keys and tables: what the shape of our own tables depends on.
+    pub(super) fn names(&self) -> Variables {
         Variables::from([
             ("session_schema", self.sessions.schema.clone()),
             ("session_table", self.sessions.name.clone()),
@@ -119,7 +128,6 @@ impl Site {
             ("session_key", self.session_key.name.clone()),
             ("session_key_type", self.session_key.sql_type.clone()),
             ("session_key_base_type", self.session_key.base_type.clone()),
-            ("expires_column", self.expires.name.clone()),
             ("user_schema", self.users.schema.clone()),
             ("user_table", self.users.name.clone()),
             ("user_key", self.user_key.name.clone()),

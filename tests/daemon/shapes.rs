@@ -23,7 +23,11 @@ struct Shape {
 fn shape(tables: &'static str, keys: [&'static str; 2]) -> Shape {
     Shape {
         tables,
-        settings: settings::Site::default(),
+        settings: settings::Site {
+            data_column: None,
+            codec: None,
+            ..settings::Site::default()
+        },
         users: "auth_user",
         user_key: "id",
         password: "password",
@@ -180,6 +184,8 @@ async fn a_site_with_uuid_keys_and_its_users_in_another_schema_works() {
     Shape {
         settings: settings::Site {
             user_table: "accounts.user".to_owned(),
+            data_column: None,
+            codec: None,
             ..settings::Site::default()
         },
         users: "accounts.user",
@@ -200,10 +206,12 @@ async fn a_site_with_text_keys_and_names_that_need_quoting_works() {
         settings: settings::Site {
             user_table: "The \"old\" one.User's table".to_owned(),
             user_key: Some("Id :No".to_owned()),
-            password_column: "Pass\\word%s".to_owned(),
+            password_column: Some("Pass\\word%s".to_owned()),
             session_table: "The \"old\" one.select".to_owned(),
             session_key: "Key \"x\"".to_owned(),
-            expires_column: "Läuft ab".to_owned(),
+            expires_column: Some("Läuft ab".to_owned()),
+            data_column: None,
+            codec: None,
             ..settings::Site::default()
         },
         users: "\"The \"\"old\"\" one\".\"User's table\"",

@@ -96,22 +96,6 @@ async fn a_session_key_that_is_not_unique_comes_with_the_statement_that_makes_it
 }
 
 #[tokio::test]
-async fn an_expiry_without_a_time_zone_is_refused() {
-    let database = Database::create_bare(server()).await;
-    database
-        .batch_execute("alter table django_session alter expire_date type timestamp")
-        .await
-        .unwrap();
-    run(database.url(), &["migrate"]).await.assert_refused(
-        1,
-        &[
-            "public.django_session.expire_date is of type timestamp without time zone",
-            "set site.expires_column",
-        ],
-    );
-}
-
-#[tokio::test]
 async fn a_table_without_a_primary_key_asks_for_the_setting() {
     let database = Database::create_bare(server()).await;
     database
