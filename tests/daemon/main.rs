@@ -18,6 +18,7 @@ mod outage;
 mod password_change;
 mod poison;
 mod pooler;
+mod presets;
 mod process;
 mod proxy;
 mod purge;
