@@ -9,6 +9,7 @@ mod age;
 mod bad_input;
 mod binary;
 mod crash;
+mod expiry;
 mod failover;
 mod fails_closed;
 mod hold;
