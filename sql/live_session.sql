@@ -5,7 +5,7 @@ as
 select
     l.user_id,
     pg_catalog.left(
-        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(l.session_key::text, 'UTF8')), 'hex'), 12) as digest,
+        pg_catalog.encode(pg_catalog.sha256(:link_key_bytes), 'hex'), 12) as digest,
     l.begun_at as opened_at,
     :expires_at as expires_at
 from session_reaper.user_session l

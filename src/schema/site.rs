@@ -61,6 +61,24 @@ impl Table {
     }
 }
 
+impl Column {
+    /// A value of this column as text that looks the same on every connection.
+    fn as_text(&self, value: &str) -> String {
+        match self.base_type.as_str() {
+            "bytea" => format!("pg_catalog.encode({value}, 'hex')"),
+            _ => format!("{value}::text"),
+        }
+    }
+
+    /// A value of this column as what a digest is made of.
+    fn as_bytes(&self, value: &str) -> String {
+        match self.base_type.as_str() {
+            "bytea" => value.to_owned(),
+            _ => format!("pg_catalog.convert_to({value}::text, 'UTF8')"),
+        }
+    }
+}
+
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.schema, self.name)
@@ -128,6 +146,12 @@ impl Site {
             ("session_key", self.session_key.name.clone()),
             ("session_key_type", self.session_key.sql_type.clone()),
             ("session_key_base_type", self.session_key.base_type.clone()),
+            ("session_key_text", self.session_key.as_text("session_key")),
+            (
+                "session_key_bytes",
+                self.session_key.as_bytes("session_key"),
+            ),
+            ("link_key_bytes", self.session_key.as_bytes("l.session_key")),
             ("user_schema", self.users.schema.clone()),
             ("user_table", self.users.name.clone()),
             ("user_key", self.user_key.name.clone()),

@@ -264,6 +264,44 @@ async fn keys_of_a_type_that_the_site_has_made_work() {
     .await;
 }
 
+/// As text such a key depends on bytea_output; the app gives it in hex.
+#[tokio::test]
+async fn a_key_of_raw_bytes_is_kept_and_shown_the_same_on_every_connection() {
+    for kept in ["'ff01'", "encode(sha256('\\xff01'), 'hex')"] {
+        let database = shape(
+            "create table auth_user (id int primary key, password text);
+            create table django_session (session_key bytea primary key, expire_date timestamptz)",
+            ["1", "2"],
+        )
+        .create()
+        .await;
+        let app = database.connect().await;
+        run(&app, "set bytea_output = 'escape'").await;
+        for session in ["\\xff01", "\\xff02"] {
+            let insert = format!(
+                "insert into django_session values ('{session}', now() + interval '1 day'); select session_reaper.link_session('{session}', 1)"
+            );
+            run(&app, &insert).await;
+        }
+        let shown =
+            "select string_agg(digest, ' ' order by digest) from session_reaper.live_session";
+        let by_us: String = database.query_one(shown, &[]).await.unwrap().get(0);
+        let by_app: String = app.query_one(shown, &[]).await.unwrap().get(0);
+        assert_eq!(by_us, by_app);
+        // No daemon is there, so the changing transaction itself ends the other one, on the app's connection.
+        run(&app, &format!("begin; select set_config('session_reaper.keep_session', {kept}, true); update auth_user set password = 'new' where id = 1; commit")).await;
+        let left: String = database
+            .query_one(
+                "select string_agg(encode(session_key, 'hex'), ' ') from django_session",
+                &[],
+            )
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(left, "ff01");
+    }
+}
+
 #[tokio::test]
 async fn an_unlogged_session_table_gets_unlogged_links() {
     let database = shape(
