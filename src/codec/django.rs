@@ -7,7 +7,7 @@
 
 use std::fmt;
 
-use super::path::Step;
+use super::step::Step;
 use super::{Found, MAX_BYTES, Reason, armour, inflate, json, pickle};
 
 /// Who a session belongs to, and under which password.

@@ -1,6 +1,6 @@
 //! The formats by name.
 
-use super::{Found, MAX_BYTES, Reason, django, json};
+use super::{Found, MAX_BYTES, Reason, django, json, laravel, message_pack, rails, scs, symfony};
 
 /// How a session table spells its data, and where in it the user is.
 ///
@@ -36,6 +36,22 @@ pub enum Format {
     Django,
     /// JSON.
     Json,
+    /// MessagePack.
+    MessagePack,
+    /// `tower-sessions`, of Rust. Unless told otherwise the user is where `axum-login` puts it.
+    TowerSessions,
+    /// Flask-Session 0.7 and newer. Unless told otherwise the user is where Flask-Login puts it.
+    FlaskSession,
+    /// `activerecord-session_store`, of Rails. Unless told otherwise the user is where Devise puts it.
+    Rails,
+    /// Laravel's `payload`. The one key is the beginning of that under which a guard notes its user: `login_` is any
+    /// guard, `login_web_` the usual one.
+    Laravel,
+    /// Symfony's `sess_data`. The two keys are the beginning of the attribute under which a firewall notes its token,
+    /// and the property of the user's class that is the key.
+    Symfony,
+    /// `alexedwards/scs`, of Go, with the codec that it has by default. The one key is the app's own.
+    Scs,
 }
 
 impl Format {
@@ -43,13 +59,13 @@ impl Format {
     pub(super) const fn usual_path(self) -> &'static [&'static str] {
         match self {
             Self::Django => &["_auth_user_id"],
-            Self::Json => &[],
+            Self::Json | Self::MessagePack | Self::Scs => &[],
+            Self::TowerSessions => &["axum-login.data", "user_id"],
+            Self::FlaskSession => &["_user_id"],
+            Self::Rails => &["warden.user.user.key", "0", "0"],
+            Self::Laravel => &["login_"],
+            Self::Symfony => &["_security_", "id"],
         }
-    }
-
-    /// Whether the format finds its user without a path.
-    pub(super) const fn finds_by_itself(self) -> bool {
-        !matches!(self, Self::Json)
     }
 }
 
@@ -72,6 +88,13 @@ impl Codec {
         match self.format {
             Format::Django => django::find_user(data, &self.user),
             Format::Json => json::find_user(data, &self.user),
+            Format::MessagePack => message_pack::find_user(data, &self.user),
+            Format::TowerSessions => message_pack::find_in_record(data, &self.user),
+            Format::FlaskSession => message_pack::find_in_flask(data, &self.user),
+            Format::Rails => rails::find_user(data, &self.user),
+            Format::Laravel => laravel::find_user(data, &self.user),
+            Format::Symfony => symfony::find_user(data, &self.user),
+            Format::Scs => scs::find_user(data, &self.user),
         }
     }
 }

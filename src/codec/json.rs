@@ -2,7 +2,8 @@
 
 use serde::de::DeserializeSeed;
 
-use super::path::{Seek, Step};
+use super::path::Seek;
+use super::step::Step;
 use super::{Found, Reason};
 
 /// Finds the user at the end of a path of keys.
@@ -22,7 +23,7 @@ pub(super) fn seek(data: &[u8], path: &[Step]) -> Result<Found, Reason> {
 
 fn parse(data: &[u8], path: &[Step]) -> Result<Found, Reason> {
     let mut deserializer = serde_json::Deserializer::from_slice(data);
-    let found = Seek(path)
+    let found = Seek::user(path)
         .deserialize(&mut deserializer)
         .map_err(|error| reason(&error))?;
     deserializer.end().map_err(|error| reason(&error))?;

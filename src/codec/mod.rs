@@ -5,19 +5,34 @@
 //! of the input's length (P8). Nothing of the data is in what they answer but the user's id (P7).
 
 mod armour;
+mod cursor;
 pub mod django;
+pub mod django_hash;
+mod fault;
 mod format;
+mod gob;
 mod inflate;
 mod json;
+mod laravel;
+mod marshal;
+mod message_pack;
 mod path;
+mod php;
 mod pickle;
+mod rails;
+mod scs;
 mod setting;
+mod step;
+mod symfony;
 
 pub use format::{Codec, Format};
 
 /// No codec looks at more than this many bytes, packed or unpacked. Browsers wait for every byte of a session at
 /// every request, so honest ones have a few thousand; a megabyte is an accident, and four are an attack.
 pub const MAX_BYTES: usize = 4 << 20;
+
+/// No codec that has to recurse goes deeper than this; honest sessions nest a handful of times.
+const MAX_DEPTH: usize = 128;
 
 /// No user's id has more bytes than this: PostgreSQL cannot index a longer key.
 const MAX_USER_BYTES: usize = 2_704;
@@ -48,29 +63,38 @@ pub enum Reason {
     NotZlib,
     /// Not JSON.
     NotJson,
+    /// Not what the framework's serializer writes.
+    Malformed,
     /// Not what the store's framework writes around the data.
     NotFramed,
     /// Python's pickle, which only Python can read.
     Pickled,
+    /// Encrypted by the app.
+    Encrypted,
     /// A map was expected on the way to the user, and something else found.
     NotMap,
     /// What stands for the user is no key: not text or an integer, empty, too long, or with a NUL.
     NotKey,
+    /// Several users are logged in to parts of the site, and the settings do not say which part counts.
+    Ambiguous,
 }
 
 impl Reason {
     /// Every reason, for whoever counts by it.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Truncated,
         Self::TooLarge,
         Self::TooDeep,
         Self::NotBase64,
         Self::NotZlib,
         Self::NotJson,
+        Self::Malformed,
         Self::NotFramed,
         Self::Pickled,
+        Self::Encrypted,
         Self::NotMap,
         Self::NotKey,
+        Self::Ambiguous,
     ];
 
     /// A word for metrics and logs.
@@ -82,10 +106,13 @@ impl Reason {
             Self::NotBase64 => "not_base64",
             Self::NotZlib => "not_zlib",
             Self::NotJson => "not_json",
+            Self::Malformed => "malformed",
             Self::NotFramed => "not_framed",
             Self::Pickled => "pickled",
+            Self::Encrypted => "encrypted",
             Self::NotMap => "not_map",
             Self::NotKey => "not_key",
+            Self::Ambiguous => "ambiguous",
         }
     }
 }
@@ -98,6 +125,10 @@ impl Found {
         }
         Self::User(id.to_owned())
     }
+
+    fn text(id: &[u8]) -> Self {
+        std::str::from_utf8(id).map_or(Self::Unreadable(Reason::NotKey), Self::user)
+    }
 }
 
 impl From<Result<Self, Reason>> for Found {
@@ -106,5 +137,9 @@ impl From<Result<Self, Reason>> for Found {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
+#[cfg(test)]
+mod round_trip;
 #[cfg(test)]
 mod tests;

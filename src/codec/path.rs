@@ -2,46 +2,45 @@
 
 use std::fmt;
 
-use serde::de::{
-    Deserialize, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::step::{Matches, Step};
 use super::{Found, Reason};
 
-/// A step of the way: a key of a map, or a place in a list.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Step<'p> {
-    pub(super) key: &'p str,
-    pub(super) index: Option<usize>,
-}
-
-impl<'p> Step<'p> {
-    /// A step is a place in a list if it is a number.
-    pub(super) fn new(key: &'p str) -> Self {
-        Self {
-            key,
-            index: key.parse().ok(),
-        }
-    }
-
-    pub(super) fn path(keys: &'p [String]) -> Vec<Self> {
-        keys.iter().map(|key| Self::new(key)).collect()
-    }
-}
-
-/// Follows the steps and answers what it finds at their end. It reads to the end of the data, because where a key
-/// stands twice all frameworks take the last one.
+/// Follows steps and answers what it finds at their end. It reads to the end of the data, because where a key stands
+/// twice all frameworks take the last one.
 #[derive(Clone, Copy)]
-pub(super) struct Seek<'p>(pub(super) &'p [Step<'p>]);
+pub(super) struct Seek<'p> {
+    steps: &'p [Step<'p>],
+    text: &'p dyn Fn(&[u8]) -> Found,
+}
 
-impl Seek<'_> {
+impl<'p> Seek<'p> {
+    /// Seeks a user's id.
+    pub(super) fn user(steps: &'p [Step<'p>]) -> Self {
+        Self::text(steps, &Found::text)
+    }
+
+    /// Seeks a text in which the user has to be sought in turn.
+    pub(super) fn text(steps: &'p [Step<'p>], text: &'p dyn Fn(&[u8]) -> Found) -> Self {
+        Self { steps, text }
+    }
+
+    fn behind(self, steps: &'p [Step<'p>]) -> Self {
+        Self { steps, ..self }
+    }
+
     // Something that is no map and no list: the user, if it is where the user should be.
-    fn scalar(self, user: impl FnOnce() -> Found) -> Found {
-        if self.0.is_empty() {
+    fn scalar<E>(self, user: impl FnOnce() -> Found) -> Result<Found, E> {
+        Ok(if self.steps.is_empty() {
             user()
         } else {
             Found::Unreadable(Reason::NotMap)
-        }
+        })
+    }
+
+    fn no_key<E>(self) -> Result<Found, E> {
+        self.scalar(|| Found::Unreadable(Reason::NotKey))
     }
 }
 
@@ -61,14 +60,14 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
-        let Some((step, rest)) = self.0.split_first() else {
+        let Some((step, rest)) = self.steps.split_first() else {
             while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
             return Ok(Found::Unreadable(Reason::NotKey));
         };
         let mut found = Found::Anonymous;
-        while let Some(matches) = map.next_key_seed(Matches(step.key))? {
+        while let Some(matches) = map.next_key_seed(Matches(*step))? {
             if matches {
-                found = map.next_value_seed(Seek(rest))?;
+                found = step.join(found, map.next_value_seed(self.behind(rest))?);
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -78,10 +77,10 @@ impl<'de> Visitor<'de> for Seek<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Found, A::Error> {
         let wanted = self
-            .0
+            .steps
             .split_first()
             .and_then(|(step, rest)| Some((step.index?, rest)));
-        let mut found = Found::Unreadable(if self.0.is_empty() {
+        let mut found = Found::Unreadable(if self.steps.is_empty() {
             Reason::NotKey
         } else {
             Reason::NotMap
@@ -93,37 +92,34 @@ impl<'de> Visitor<'de> for Seek<'_> {
                     return Ok(found);
                 }
             }
-            found = list.next_element_seed(Seek(rest))?.unwrap_or(found);
+            found = list.next_element_seed(self.behind(rest))?.unwrap_or(found);
         }
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(found)
     }
 
     fn visit_str<E: Error>(self, text: &str) -> Result<Found, E> {
-        Ok(self.scalar(|| Found::user(text)))
+        self.visit_bytes(text.as_bytes())
     }
 
     fn visit_bytes<E: Error>(self, text: &[u8]) -> Result<Found, E> {
-        Ok(self.scalar(|| match std::str::from_utf8(text) {
-            Ok(text) => Found::user(text),
-            Err(_) => Found::Unreadable(Reason::NotKey),
-        }))
+        self.scalar(|| (self.text)(text))
     }
 
     fn visit_i64<E: Error>(self, number: i64) -> Result<Found, E> {
-        Ok(self.scalar(|| Found::User(number.to_string())))
+        self.visit_bytes(number.to_string().as_bytes())
     }
 
     fn visit_u64<E: Error>(self, number: u64) -> Result<Found, E> {
-        Ok(self.scalar(|| Found::User(number.to_string())))
+        self.visit_bytes(number.to_string().as_bytes())
     }
 
     fn visit_f64<E: Error>(self, _: f64) -> Result<Found, E> {
-        Ok(self.scalar(|| Found::Unreadable(Reason::NotKey)))
+        self.no_key()
     }
 
     fn visit_bool<E: Error>(self, _: bool) -> Result<Found, E> {
-        Ok(self.scalar(|| Found::Unreadable(Reason::NotKey)))
+        self.no_key()
     }
 
     // null, on the way or at its end, is how some apps log a user out.
@@ -131,48 +127,11 @@ impl<'de> Visitor<'de> for Seek<'_> {
         Ok(Found::Anonymous)
     }
 
-    // An extension type of MessagePack.
+    // An object of PHP, whose properties are a map; or an extension type of MessagePack, which is no key.
     fn visit_newtype_struct<D: Deserializer<'de>>(
         self,
         deserializer: D,
     ) -> Result<Found, D::Error> {
-        IgnoredAny::deserialize(deserializer)?;
-        Ok(self.scalar(|| Found::Unreadable(Reason::NotKey)))
-    }
-}
-
-// Compares a key with the one that is looked for, without keeping either. As bytes, because Python writes keys that
-// are not Unicode, and they must not hide those that are.
-struct Matches<'p>(&'p str);
-
-impl<'de> DeserializeSeed<'de> for Matches<'_> {
-    type Value = bool;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
-        deserializer.deserialize_bytes(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Matches<'_> {
-    type Value = bool;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
-        formatter.write_str("a key")
-    }
-
-    fn visit_str<E: Error>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
-    }
-
-    fn visit_bytes<E: Error>(self, key: &[u8]) -> Result<bool, E> {
-        Ok(key == self.0.as_bytes())
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
-        Ok(false)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
-        Ok(false)
+        deserializer.deserialize_any(self)
     }
 }

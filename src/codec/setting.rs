@@ -19,6 +19,13 @@ impl<'de> Deserialize<'de> for Codec {
     }
 }
 
+const NO_PATH: &str = "the format does not say where the user is: name the keys that lead there, outermost first, \
+                       as in user = [\"passport\", \"user\"]";
+
+const SYMFONY: &str = "Symfony's user is an attribute and a property of the user's class: user = [\"_security_\", \"id\"]";
+
+const SCS: &str = "scs keeps its user under one key, which the app chooses: user = [\"userID\"]";
+
 // By hand, because serde's own way to accept either form answers every mistake with the same sentence.
 struct Setting;
 
@@ -44,10 +51,10 @@ fn complete<E: Error>(table: Table) -> Result<Codec, E> {
     if let Some(user) = table.user {
         codec.user = user;
     }
-    if codec.user.is_empty() && !table.format.finds_by_itself() {
-        return Err(E::custom(
-            "this format does not say where the user is: name the keys that lead there, as in user = [\"passport\", \"user\"]",
-        ));
+    match (table.format, codec.user.as_slice()) {
+        (Format::Symfony, user) if user.len() != 2 => Err(E::custom(SYMFONY)),
+        (Format::Scs, user) if user.len() != 1 => Err(E::custom(SCS)),
+        (_, []) => Err(E::custom(NO_PATH)),
+        _ => Ok(codec),
     }
-    Ok(codec)
 }
