@@ -28,6 +28,7 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
             println!("{what:<10} {name}");
         }
     }
+    println!("{:<10} {}", "expiry", installed.expiry);
     println!("session-reaper is installed in {}", target.describe());
     Ok(ExitCode::SUCCESS)
 }

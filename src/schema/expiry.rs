@@ -4,6 +4,8 @@
 //! deletes live sessions. So nothing is guessed, the raw column is compared with a bound that has been converted
 //! (an index on it stays of use), and what is not plausible is never purged.
 
+use std::fmt;
+
 use tokio_postgres::GenericClient;
 
 use super::{
@@ -225,6 +227,22 @@ impl Expiry {
             column: self.column.name.clone(),
             advice,
         })
+    }
+}
+
+impl fmt::Display for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = quote_identifier(&self.column.name);
+        match self.lifetime_s {
+            0 => write!(f, "sessions expire at {column}")?,
+            lifetime_s => write!(f, "sessions expire {lifetime_s} s after {column}")?,
+        }
+        match &self.kind {
+            Kind::Instant => Ok(()),
+            Kind::Local(zone) => write!(f, ", a time in the zone {zone}"),
+            Kind::Epoch(EpochUnit::EpochS) => write!(f, ", in seconds since 1970"),
+            Kind::Epoch(EpochUnit::EpochMs) => write!(f, ", in milliseconds since 1970"),
+        }
     }
 }
 

@@ -30,6 +30,8 @@ pub struct Installed {
     pub behaviour: Vec<&'static str>,
     /// Triggers that were attached, with their tables.
     pub triggers: Vec<String>,
+    /// When sessions expire, in words: a preset may know a lifetime that the app has changed.
+    pub expiry: String,
     /// Triggers that were taken off, because the settings ask for them no more.
     pub detached: Vec<String>,
 }
@@ -87,6 +89,10 @@ async fn migrate_on(
     check::plausible_expiry(client, &site).await?;
     let mut installed = Installed {
         migrations: shape(client, &site, version).await?,
+        expiry: site
+            .expires
+            .as_ref()
+            .map_or_else(|| "sessions do not expire".to_owned(), ToString::to_string),
         ..Installed::default()
     };
     if version < newest_version() {

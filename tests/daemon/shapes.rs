@@ -208,7 +208,7 @@ async fn a_site_with_text_keys_and_names_that_need_quoting_works() {
             user_key: Some("Id :No".to_owned()),
             password_column: Some("Pass\\word%s".to_owned()),
             session_table: "The \"old\" one.select".to_owned(),
-            session_key: "Key \"x\"".to_owned(),
+            session_key: "Key \"x\" $$".to_owned(),
             expires_column: Some("Läuft ab".to_owned()),
             data_column: None,
             codec: None,
@@ -218,12 +218,12 @@ async fn a_site_with_text_keys_and_names_that_need_quoting_works() {
         user_key: "\"Id :No\"",
         password: "\"Pass\\word%s\"",
         sessions: "\"The \"\"old\"\" one\".\"select\"",
-        session_key: "\"Key \"\"x\"\"\"",
+        session_key: "\"Key \"\"x\"\" $$\"",
         expires: "\"Läuft ab\"",
         ..shape(
             "create schema \"The \"\"old\"\" one\";
             create table \"The \"\"old\"\" one\".\"User's table\" (\"Id :No\" text primary key, \"Pass\\word%s\" text);
-            create table \"The \"\"old\"\" one\".\"select\" (\"Key \"\"x\"\"\" text primary key, \"Läuft ab\" timestamptz)",
+            create table \"The \"\"old\"\" one\".\"select\" (\"Key \"\"x\"\" $$\" text primary key, \"Läuft ab\" timestamptz)",
             ["o:reilly {table}", "%s $1 \\ \"x\""],
         )
     }
