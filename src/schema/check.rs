@@ -27,7 +27,6 @@ pub async fn check(client: &Client, settings: &settings::Site) -> Result<Site, E
     }
     let site = Site::inspect(client, settings).await?;
     same_site(client, &site).await?;
-    same_expiry(client, &site).await?;
     for reference in references::wanted(&site) {
         if !reference.is_there(client).await? {
             let table = reference.table.to_string();
@@ -94,8 +93,12 @@ pub(super) fn site_digest(site: &Site) -> String {
     behaviour::digest(&format!("{:?}", site.names()))
 }
 
-/// Another expiry than the installed one would be counted in one way and purged in another.
-async fn same_expiry(client: &Client, site: &Site) -> Result<(), Error> {
+/// Refuses to purge by another expiry than the installed one, which would be counted in one way and deleted in another,
+/// and by a unit that the sessions belie. Apart from [`check`], because it must not stand in the way of a revocation.
+///
+/// # Errors
+/// A sentence that names the command or the setting that mends it.
+pub async fn check_expiry(client: &Client, site: &Site) -> Result<(), Error> {
     if behaviour::in_force(client, "expiry").await?.as_deref() != Some(&expiry_digest(site)) {
         return Err(Error::OtherExpiry);
     }

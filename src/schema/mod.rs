@@ -20,7 +20,7 @@ mod triggers;
 mod uninstall;
 mod watch;
 
-pub use check::{check, installed_version};
+pub use check::{check, check_expiry, installed_version};
 pub use error::Error;
 pub use expiry::Expiry;
 pub use migrate::{Installed, migrate, migrate_to, newest_version};

@@ -59,7 +59,9 @@ impl Sessions {
 
     /// What a daemon says that starts now.
     async fn checked(&self) -> Result<Site, schema::Error> {
-        schema::check(&self.database.client, &self.settings).await
+        let site = schema::check(&self.database.client, &self.settings).await?;
+        schema::check_expiry(&self.database.client, &site).await?;
+        Ok(site)
     }
 
     async fn insert(&self, key: &str, at: &str) {
