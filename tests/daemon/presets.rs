@@ -521,12 +521,16 @@ async fn none_with_everything_named_by_hand() {
 }
 
 #[test]
-fn every_preset_is_tried_here() {
+fn every_preset_is_tried_here_and_told_of_where_operators_look() {
     let presets: toml::Table = include_str!("../../src/settings/presets.toml")
         .parse()
         .unwrap();
     let tried = include_str!("presets.rs");
+    let readme = include_str!("../../README.md");
+    let sample = include_str!("../../systemd/session-reaper.toml");
     for name in presets.keys() {
+        assert!(readme.contains(&format!("\n| `{name}` |")), "{name}");
+        assert!(sample.contains(name), "{name}");
         assert!(tried.contains(&format!("preset: \"{name}\"")), "{name}");
     }
 }
