@@ -23,12 +23,12 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
         ),
         ("trigger", installed.triggers),
         ("taken off", installed.detached),
+        ("expiry", Vec::from_iter(installed.expiry)),
     ] {
         for name in names {
             println!("{what:<10} {name}");
         }
     }
-    println!("{:<10} {}", "expiry", installed.expiry);
     println!("session-reaper is installed in {}", target.describe());
     Ok(ExitCode::SUCCESS)
 }

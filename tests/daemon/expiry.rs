@@ -329,6 +329,20 @@ async fn a_mistaken_unit_is_refused_at_the_start_and_purges_nothing_if_it_is_mad
     }
 }
 
+/// Of milliseconds it could hold three weeks, in 1970.
+#[tokio::test]
+async fn milliseconds_in_an_integer_overflow_nothing_and_purge_nothing() {
+    let sessions = Sessions::in_unit("integer", EpochUnit::EpochMs).await;
+    sessions.migrate().await.unwrap();
+    for (key, at) in [("a", "2147483647"), ("b", "-2147483648"), ("c", "0")] {
+        sessions.insert(key, at).await;
+    }
+    assert_eq!(sessions.purge().await, 0);
+    sessions
+        .refused(&["most are too small for milliseconds since 1970"])
+        .await;
+}
+
 /// Symfony before 4.4 kept how long a session may rest, in the column that now says until when.
 #[tokio::test]
 async fn a_duration_is_told_from_a_time() {

@@ -76,6 +76,11 @@ impl Expiry {
     }
 }
 
+/// When sessions expire, for the operator.
+pub(super) fn in_words(expiry: Option<&Expiry>) -> String {
+    expiry.map_or_else(|| "sessions do not expire".to_owned(), ToString::to_string)
+}
+
 impl fmt::Display for Expiry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let column = quote_identifier(&self.column.name);
