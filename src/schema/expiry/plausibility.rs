@@ -8,8 +8,9 @@ use super::{
 };
 use crate::settings::EpochUnit;
 
-/// Values that can be meant: no session expired in the seventies, and none needs to in the year 10000. A number of
-/// seconds taken for milliseconds lies before, milliseconds taken for seconds behind, and so does a duration.
+/// Values that can be meant: none of these stores is older than 2000, and no session needs to live until the year 10000.
+/// A number of seconds taken for milliseconds lies before, milliseconds taken for seconds behind, and so does a duration
+/// (Symfony itself tells one from a time at ten years).
 pub(super) struct Plausible {
     pub(super) least: &'static str,
     pub(super) below: &'static str,
@@ -20,12 +21,12 @@ impl Expiry {
         let (least, below) = match &self.kind {
             Kind::Instant if self.lifetime_s == 0 => ("'-infinity'", "'infinity'"),
             Kind::Instant => (
-                "timestamptz '1980-01-01 00:00+00'",
+                "timestamptz '2000-01-01 00:00+00'",
                 "timestamptz '10000-01-01 00:00+00'",
             ),
-            Kind::Local(_) => ("timestamp '1980-01-01'", "timestamp '10000-01-01'"),
-            Kind::Epoch(EpochUnit::EpochS) => ("315360000", "100000000000"),
-            Kind::Epoch(EpochUnit::EpochMs) => ("315360000000", "100000000000000"),
+            Kind::Local(_) => ("timestamp '2000-01-01'", "timestamp '10000-01-01'"),
+            Kind::Epoch(EpochUnit::EpochS) => ("946684800", "100000000000"),
+            Kind::Epoch(EpochUnit::EpochMs) => ("946684800000", "100000000000000"),
         };
         Plausible { least, below }
     }
