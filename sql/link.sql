@@ -99,7 +99,7 @@ begin
             union all
             select e.id from session_reaper.revocation e where e.scope = 'all'))
           and session_reaper.is_older(new.xid, new.begun_at, new.snapshot, c.xid, c.begun_at, c.at, r.policy)
-          and not session_reaper.is_kept(new.session_key::text, r.keep_digest, r.policy)
+          and not session_reaper.is_kept(new.session_key, r.keep_digest, r.policy)
         returning r.id
     )
     select pg_catalog.array_agg(s.id) into reopened from stale s;

@@ -21,7 +21,7 @@ as $$
     cross join session_reaper.user_session l
     where r.id = revocation
       and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy)
-      and not session_reaper.is_kept(l.session_key::text, r.keep_digest, r.policy)
+      and not session_reaper.is_kept(l.session_key, r.keep_digest, r.policy)
     limit most
 $$;
 
@@ -50,7 +50,7 @@ begin
         where r.id = any (revocations)
           and r.scope = 'user'
           and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy)
-          and not session_reaper.is_kept(l.session_key::text, r.keep_digest, r.policy)
+          and not session_reaper.is_kept(l.session_key, r.keep_digest, r.policy)
         limit most;
     return query
         select k.revocation_id, s.:"session_key"
@@ -145,7 +145,7 @@ begin
           and (
             (r.scope = 'all' or r.scope = 'user' and l.user_id = r.user_id)
                 and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy)
-                and not session_reaper.is_kept(k.session_key::text, r.keep_digest, r.policy)
+                and not session_reaper.is_kept(k.session_key, r.keep_digest, r.policy)
             or exists (
                 select
                 from session_reaper.revoked_key n

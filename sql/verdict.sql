@@ -29,8 +29,9 @@ comment on function session_reaper.is_older(xid8, timestamptz, pg_snapshot, xid8
     'Whether a change ends a session: the age rule. The link''s transaction, then the change''s.';
 
 -- The key itself or its SHA-256 may be given to keep a session, so that no statement log need hold a key.
--- Hashing what was given, whichever it was, means that our table never holds a key either (P7).
-create or replace function session_reaper.is_kept(session_key text, keep_digest text, policy text)
+-- Hashing what was given, whichever it was, means that our table never holds a key either (P7). A key of raw bytes is
+-- given in hex; as text it would depend on bytea_output.
+create or replace function session_reaper.is_kept(session_key :session_key_base_type, keep_digest text, policy text)
 returns boolean
 language sql
 immutable
@@ -38,11 +39,11 @@ parallel safe
 return policy = 'others'
     and keep_digest is not null
     and keep_digest in (
-        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(session_key, 'UTF8')), 'hex'),
+        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(:session_key_text, 'UTF8')), 'hex'),
         pg_catalog.encode(
             pg_catalog.sha256(pg_catalog.convert_to(
-                pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(session_key, 'UTF8')), 'hex'), 'UTF8')),
+                pg_catalog.encode(pg_catalog.sha256(:session_key_bytes), 'hex'), 'UTF8')),
             'hex'));
 
-comment on function session_reaper.is_kept(text, text, text) is
+comment on function session_reaper.is_kept(:session_key_base_type, text, text) is
     'Whether the app asked to keep this session: keep_digest is the SHA-256 of its key, or of its key''s SHA-256.';

@@ -175,11 +175,12 @@ impl Daemon {
     async fn look_at_site(&self) -> Result<Site, schema::Error> {
         let (client, connection) = self.target.connect().await?;
         let driver = tokio::spawn(connection);
-        let site = timeout(
-            self.target.longest_transaction(),
-            schema::check(&client, &self.settings.site),
-        )
-        .await;
+        let look = async {
+            let site = schema::check(&client, &self.settings.site).await?;
+            schema::check_expiry(&client, &site).await?;
+            Ok(site)
+        };
+        let site = timeout(self.target.longest_transaction(), look).await;
         // Not a goodbye, which may never be answered either.
         driver.abort();
         site.unwrap_or_else(|_| Err(connection::Error::unanswered().into()))

@@ -11,7 +11,7 @@ use tokio_postgres::Transaction;
 use crate::{
     connection::{Error, Pool, answered},
     revocation::prune,
-    schema::{LOCK_CLASS, PURGING_LOCK, Site, quote_identifier},
+    schema::{LOCK_CLASS, PURGING_LOCK, Site},
     settings,
     shutdown::Stop,
 };
@@ -20,8 +20,9 @@ use crate::{
 #[derive(Clone)]
 pub struct Purger {
     pool: Pool,
-    expires: String,
     sessions: String,
+    is_expired: String,
+    expires_type: String,
 }
 
 /// What a purge did.
@@ -60,8 +61,9 @@ impl Purger {
     pub fn new(pool: Pool, site: &Site) -> Self {
         Self {
             pool,
-            expires: quote_identifier(&site.expires.name),
             sessions: site.sessions.quoted(),
+            is_expired: site.is_expired(),
+            expires_type: site.expires_type(),
         }
     }
 
@@ -77,10 +79,10 @@ impl Purger {
     ) -> Result<Report, Error> {
         let begun = Instant::now();
         let mut report = Report::default();
-        let mut low_water = "-infinity".to_owned();
+        let mut low_water = None;
         while !stop.is_stopped() {
             let batch_begun = Instant::now();
-            let batch = self.delete_batch(settings.batch_rows, &low_water);
+            let batch = self.delete_batch(settings.batch_rows, low_water.as_deref());
             match answered(&self.pool, batch).await? {
                 Batch::Taken => {
                     report.taken = true;
@@ -92,7 +94,7 @@ impl Purger {
                     deleted: 0,
                     low_water: reached,
                     ..
-                } if reached == low_water => break,
+                } if low_water.as_ref() == Some(&reached) => break,
                 Batch::Looked {
                     deleted,
                     refused,
@@ -101,7 +103,7 @@ impl Purger {
                     report.sessions += deleted;
                     report.refused += refused;
                     report.batches += 1;
-                    low_water = reached;
+                    low_water = Some(reached);
                 }
             }
             progress(report.sessions);
@@ -126,8 +128,8 @@ impl Purger {
     pub async fn count_expired(&self) -> Result<i64, Error> {
         let statement = format!(
             "-- purger::count_expired
-            select count(*) from {} s where s.{} < now()",
-            self.sessions, self.expires
+            select count(*) from {} s where {}",
+            self.sessions, self.is_expired
         );
         Ok(self
             .pool
@@ -138,17 +140,21 @@ impl Purger {
             .get(0))
     }
 
-    async fn delete_batch(&self, most: u32, low_water: &str) -> Result<Batch, Error> {
+    async fn delete_batch(&self, most: u32, low_water: Option<&str>) -> Result<Batch, Error> {
         let mut client = self.pool.get().await?;
         let transaction = client.transaction().await?;
         if !take_turn(&transaction).await? {
             return Ok(Batch::Taken);
         }
+        let statement = format!(
+            "-- purger::delete_batch
+            select p.deleted, p.refused, p.reached::text
+            from session_reaper.purge_expired($1::text::{}, $2) p",
+            self.expires_type
+        );
         let row = transaction
             .query_one(
-                "-- purger::delete_batch
-                select p.deleted, p.refused, p.reached::text
-                from session_reaper.purge_expired($1::text::timestamptz, $2) p",
+                &statement,
                 &[&low_water, &i32::try_from(most).unwrap_or(i32::MAX)],
             )
             .await?;

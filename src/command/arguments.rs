@@ -11,7 +11,8 @@ use clap::{Args, Parser, Subcommand};
     max_term_width = 100,
     after_help = "\
 The database comes from DATABASE_URL, from the systemd credential database_url, or from PGHOST, PGUSER and \
-the other variables that psql knows. On a Django site nothing else has to be set:
+the other variables that psql knows. On a Django site nothing else has to be set; other stores are named in \
+the setting site.preset (SESSION_REAPER_SITE_PRESET=laravel and so on):
 
   session-reaper demo                        see it work on a throw-away server
   DATABASE_URL=... session-reaper migrate    install it (tables, functions, triggers)

@@ -25,6 +25,7 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
         ),
         ("trigger", installed.triggers),
         ("taken off", installed.detached),
+        ("expiry", Vec::from_iter(installed.expiry)),
     ] {
         for name in names {
             println!("{what:<10} {name}");

@@ -24,6 +24,7 @@ pub async fn purge(
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
     let site = schema::check(&client, &settings.site).await?;
+    schema::check_expiry(&client, &site).await?;
     let purger = Purger::new(target.pool()?, &site);
     let expired = purger.count_expired().await?;
     if arguments.dry_run {

@@ -152,12 +152,24 @@ pub(super) async fn require_unique(
 }
 
 /// The known name that is most like the given one, if one is like it at all.
-fn nearest(given: &str, known: impl Iterator<Item = String>) -> Option<String> {
+pub(super) fn nearest(given: &str, known: impl Iterator<Item = String>) -> Option<String> {
     known
         .map(|name| (strsim::jaro_winkler(given, &name), name))
         .filter(|(likeness, _)| *likeness > 0.7)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, name)| name)
+}
+
+/// The names of zones that the server knows.
+pub(super) async fn time_zones(client: &impl GenericClient) -> Result<Vec<String>, Error> {
+    let rows = client
+        .query(
+            "-- schema::catalog::time_zones
+            select z.name from pg_catalog.pg_timezone_names z",
+            &[],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
 /// Row security would hide sessions from the functions that have to end them, and from the purge.

@@ -90,7 +90,32 @@ pub(super) async fn same_site(client: &Client, site: &Site) -> Result<(), Error>
 
 /// Tells one site's names and types from another's.
 pub(super) fn site_digest(site: &Site) -> String {
-    behaviour::digest(&format!("{:?}", site.variables()))
+    behaviour::digest(&format!("{:?}", site.names()))
+}
+
+/// Refuses to purge by another expiry than the installed one, which would be counted in one way and deleted in another,
+/// and by a unit that the sessions belie. Apart from [`check`], because it must not stand in the way of a revocation.
+///
+/// # Errors
+/// A sentence that names the command or the setting that mends it.
+pub async fn check_expiry(client: &Client, site: &Site) -> Result<(), Error> {
+    if behaviour::in_force(client, "expiry").await?.as_deref() != Some(&expiry_digest(site)) {
+        return Err(Error::OtherExpiry);
+    }
+    plausible_expiry(client, site).await
+}
+
+/// Refuses a unit that the sessions belie.
+pub(super) async fn plausible_expiry(client: &Client, site: &Site) -> Result<(), Error> {
+    match &site.expires {
+        Some(expiry) => expiry.check(client, &site.sessions).await,
+        None => Ok(()),
+    }
+}
+
+/// Tells one way to expire from another. Functions may be of an older release, this may not.
+pub(super) fn expiry_digest(site: &Site) -> String {
+    behaviour::digest(&format!("{:?}", site.expires))
 }
 
 async fn has_table(client: &Client, name: &str) -> Result<bool, Error> {

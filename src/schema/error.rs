@@ -33,13 +33,45 @@ pub enum Error {
         quoted_column: String,
     },
     #[error(
-        "{table}.{column} is of type {sql_type}: only a timestamp with time zone says when a session expires without guessing a zone; set site.expires_column to such a column"
+        "{table}.{column} is of type {sql_type}, which says no time: set site.expires_column to a timestamp or to an integer"
     )]
     Expiry {
         table: String,
         column: String,
         sql_type: String,
     },
+    #[error(
+        "{table}.{column} is a timestamp without time zone, and a zone is never guessed: set site.time_zone to the one that the app writes in, such as UTC or America/New_York"
+    )]
+    NoZone { table: String, column: String },
+    #[error("site.time_zone names the zone {name}, which the server does not know{}", did_you_mean(.nearest, "set a name of pg_timezone_names"))]
+    UnknownZone {
+        name: String,
+        nearest: Option<String>,
+    },
+    #[error(
+        "{table}.{column} is a number, and a unit is never guessed: set site.expires_unit to \"epoch_s\" or \"epoch_ms\", for seconds or milliseconds since 1970"
+    )]
+    NoUnit { table: String, column: String },
+    #[error("the numbers in {table}.{column} cannot be times: {advice}")]
+    Implausible {
+        table: String,
+        column: String,
+        advice: &'static str,
+    },
+    #[error(
+        "{table}.{column} is of type {sql_type}: site.data_column has to be {wanted} for the user to be found in it"
+    )]
+    DataType {
+        table: String,
+        column: String,
+        sql_type: String,
+        wanted: &'static str,
+    },
+    #[error(
+        "session_reaper was installed with another expiry than the settings name now: run `session-reaper migrate`"
+    )]
+    OtherExpiry,
     #[error(
         "row security hides rows of {table} from this role, so it could not see which sessions to end: connect as a role with bypassrls, or as the owner without \"force row level security\""
     )]

@@ -5,8 +5,8 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, catalog, check,
-    patience::{LOCK_TRIES, wait_for_turn},
+    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, catalog, check, expiry,
+    patience::{LOCK_TRIES, retry_or_fail, wait_for_turn},
     references, rights,
     template::quote_literal,
     triggers,
@@ -30,6 +30,9 @@ pub struct Installed {
     pub behaviour: Vec<&'static str>,
     /// Triggers that were attached, with their tables.
     pub triggers: Vec<String>,
+    /// When sessions expire, in words: a preset may know a lifetime that the app has changed.
+    /// None if the purge works as before.
+    pub expiry: Option<String>,
     /// Triggers that were taken off, because the settings ask for them no more.
     pub detached: Vec<String>,
 }
@@ -84,6 +87,7 @@ async fn migrate_on(
     for table in [&site.sessions, &site.users] {
         catalog::require_no_row_security(client, table).await?;
     }
+    check::plausible_expiry(client, &site).await?;
     let mut installed = Installed {
         migrations: shape(client, &site, version).await?,
         ..Installed::default()
@@ -96,6 +100,10 @@ async fn migrate_on(
     client.batch_execute("set lock_timeout = '3s'").await?;
     behaviour::remember(client, "site", &check::site_digest(&site)).await?;
     installed.behaviour = behaviour::apply(client, &site).await?;
+    if installed.behaviour.contains(&"purge") {
+        installed.expiry = Some(expiry::in_words(site.expires.as_ref()));
+    }
+    behaviour::remember(client, "expiry", &check::expiry_digest(&site)).await?;
     installed.detached = triggers::detach_others(client, &site).await?;
     for trigger in triggers::wanted(&site) {
         if !trigger.is_attached(client).await? {
@@ -171,28 +179,5 @@ async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<
     Err(Error::Busy {
         what: trigger.table.to_string(),
         tries: LOCK_TRIES,
-    })
-}
-
-/// A lock that was not to be had is worth another try; anything else is the operator's to mend.
-fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
-    use std::error::Error as _;
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if let Some(cause) = cause.downcast_ref::<tokio_postgres::Error>() {
-            let code = cause.code();
-            if code == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) {
-                return Ok(());
-            }
-            let message = cause.as_db_error().map_or_else(
-                || "the connection was lost".to_owned(),
-                |db| db.message().to_owned(),
-            );
-            return Err(Error::Migration { message });
-        }
-        source = cause.source();
-    }
-    Err(Error::Migration {
-        message: error.to_string(),
     })
 }

@@ -79,3 +79,26 @@ pub async fn execute(
         tries: LOCK_TRIES,
     })
 }
+
+/// A lock that was not to be had is worth another try; anything else is the operator's to mend.
+pub fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
+    use std::error::Error as _;
+    let mut source = error.source();
+    while let Some(cause) = source {
+        if let Some(cause) = cause.downcast_ref::<tokio_postgres::Error>() {
+            let code = cause.code();
+            if code == Some(&tokio_postgres::error::SqlState::LOCK_NOT_AVAILABLE) {
+                return Ok(());
+            }
+            let message = cause.as_db_error().map_or_else(
+                || "the connection was lost".to_owned(),
+                |db| db.message().to_owned(),
+            );
+            return Err(Error::Migration { message });
+        }
+        source = cause.source();
+    }
+    Err(Error::Migration {
+        message: error.to_string(),
+    })
+}

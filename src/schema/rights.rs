@@ -120,17 +120,23 @@ pub async fn grant(
     Ok(())
 }
 
-/// Sessions are deleted by functions that run as their owner. `purge --dry-run` counts them by itself.
+/// Sessions are deleted by functions that run as their owner. `purge --dry-run` counts them by itself, and what SQL cannot
+/// read of a session the daemon does.
 fn for_daemon(role: &str, site: &Site) -> String {
+    let expires = site.expires.as_ref().map(|expiry| &expiry.column);
+    let columns: Vec<String> = [Some(&site.session_key), expires, site.reading.column()]
+        .into_iter()
+        .flatten()
+        .map(|column| quote_identifier(&column.name))
+        .collect();
     format!(
         "grant usage on schema session_reaper to {role};
         grant select, insert, update, delete on all tables in schema session_reaper to {role};
         grant execute on all functions in schema session_reaper to {role};
         grant usage on schema {schema} to {role};
-        grant select ({key}, {expires}) on {sessions} to {role}",
+        grant select ({columns}) on {sessions} to {role}",
         schema = quote_identifier(&site.sessions.schema),
-        key = quote_identifier(&site.session_key.name),
-        expires = quote_identifier(&site.expires.name),
+        columns = columns.join(", "),
         sessions = site.sessions.quoted(),
     )
 }

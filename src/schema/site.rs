@@ -3,7 +3,7 @@
 use tokio_postgres::GenericClient;
 
 use super::{
-    Error,
+    Error, Expiry, Reading,
     catalog::{column, primary_key, require_unique, table},
     template::{Variables, quote_identifier, quote_literal},
     watch::Watch,
@@ -17,8 +17,10 @@ pub struct Site {
     pub sessions: Table,
     /// The column that identifies a session.
     pub session_key: Column,
-    /// The column that says when a session expires.
-    pub expires: Column,
+    /// How the user of a session is found.
+    pub reading: Reading,
+    /// When a session expires; none if never.
+    pub expires: Option<Expiry>,
     /// The table of users.
     pub users: Table,
     /// The column that identifies a user.
@@ -59,6 +61,24 @@ impl Table {
     }
 }
 
+impl Column {
+    /// A value of this column as text that looks the same on every connection.
+    fn as_text(&self, value: &str) -> String {
+        match self.base_type.as_str() {
+            "bytea" => format!("pg_catalog.encode({value}, 'hex')"),
+            _ => format!("{value}::text"),
+        }
+    }
+
+    /// A value of this column as what a digest is made of.
+    fn as_bytes(&self, value: &str) -> String {
+        match self.base_type.as_str() {
+            "bytea" => value.to_owned(),
+            _ => format!("pg_catalog.convert_to({value}::text, 'UTF8')"),
+        }
+    }
+}
+
 impl std::fmt::Display for Table {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}.{}", self.schema, self.name)
@@ -70,7 +90,8 @@ impl Site {
     ///
     /// # Errors
     /// A table or column that is not there, with the nearest name that is; a session key without a unique
-    /// index; an expiry column of another type than `timestamp with time zone`.
+    /// index; an expiry column that says no time without a zone or a unit that is not set; data of another type than
+    /// what is to read it.
     pub async fn inspect(
         client: &impl GenericClient,
         settings: &settings::Site,
@@ -85,24 +106,13 @@ impl Site {
             column(client, "site.session_key", &sessions, &settings.session_key).await?;
         require_unique(client, &sessions, &session_key).await?;
         require_unique(client, &users, &user_key).await?;
-        let expires = column(
-            client,
-            "site.expires_column",
-            &sessions,
-            &settings.expires_column,
-        )
-        .await?;
-        if expires.base_type != "timestamp with time zone" {
-            return Err(Error::Expiry {
-                table: sessions.to_string(),
-                column: expires.name,
-                sql_type: expires.sql_type,
-            });
-        }
+        let reading = Reading::find(client, settings, &sessions).await?;
+        let expires = Expiry::find(client, settings, &sessions).await?;
         let watched = Watch::all(client, settings, &users, &user_key).await?;
         Ok(Self {
             sessions,
             session_key,
+            reading,
             expires,
             users,
             user_key,
@@ -112,6 +122,23 @@ impl Site {
 
     /// What the variables in `sql/` stand for.
     pub fn variables(&self) -> Variables {
+        let mut variables = self.names();
+        variables.extend(Expiry::variables(self.expires.as_ref()));
+        variables
+    }
+
+    /// The condition under which a session `s` has expired, in SQL.
+    pub fn is_expired(&self) -> String {
+        Expiry::condition(self.expires.as_ref())
+    }
+
+    /// The type of the column that says when a session expires.
+    pub fn expires_type(&self) -> String {
+        Expiry::sql_type(self.expires.as_ref())
+    }
+
+    /// The names and types of keys and tables: what the shape of our own tables depends on.
+    pub(super) fn names(&self) -> Variables {
         Variables::from([
             ("session_schema", self.sessions.schema.clone()),
             ("session_table", self.sessions.name.clone()),
@@ -119,7 +146,12 @@ impl Site {
             ("session_key", self.session_key.name.clone()),
             ("session_key_type", self.session_key.sql_type.clone()),
             ("session_key_base_type", self.session_key.base_type.clone()),
-            ("expires_column", self.expires.name.clone()),
+            ("session_key_text", self.session_key.as_text("session_key")),
+            (
+                "session_key_bytes",
+                self.session_key.as_bytes("session_key"),
+            ),
+            ("link_key_bytes", self.session_key.as_bytes("l.session_key")),
             ("user_schema", self.users.schema.clone()),
             ("user_table", self.users.name.clone()),
             ("user_key", self.user_key.name.clone()),

@@ -13,13 +13,18 @@ pub fn render(text: &str, variables: &Variables) -> String {
     let mut rendered = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(colon) = rest.find(':') {
-        rendered.push_str(&rest[..colon]);
+        rendered.push_str(&with_tag(&rest[..colon]));
         rest = &rest[colon..];
         let (replacement, length) = variable(rest, variables);
         rendered.push_str(&replacement);
         rest = &rest[length..];
     }
-    rendered + rest
+    rendered + &with_tag(rest)
+}
+
+/// A name of the site's may hold "$$", and would end the body of a function there.
+fn with_tag(text: &str) -> String {
+    text.replace("$$", "$session_reaper$")
 }
 
 /// What to write for the colon at the start of `rest`, and how many bytes of it that replaces.

@@ -133,14 +133,11 @@ async fn by_default(
     settings: &settings::Site,
     users: &Table,
 ) -> Result<Vec<Watched>, Error> {
-    let password = column(
-        client,
-        "site.password_column",
-        users,
-        &settings.password_column,
-    )
-    .await?;
-    let mut watched = vec![watched(&password.name, "password", Policy::Others)];
+    let mut watched = Vec::new();
+    if let Some(name) = &settings.password_column {
+        let password = column(client, "site.password_column", users, name).await?;
+        watched.push(self::watched(&password.name, "password", Policy::Others));
+    }
     let columns = columns(client, users).await?;
     if columns
         .iter()

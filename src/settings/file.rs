@@ -1,11 +1,11 @@
-//! Where the settings come from: a file, then variables, then the rules that all of them have to keep.
+//! Where the settings come from: a file, then variables, below them the preset, then the rules that all have to keep.
 
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use toml::Table;
 
-use super::{Environment, Settings, complaint, validate, variables};
+use super::{Environment, Settings, complaint, presets, validate, variables};
 
 /// Why there are no settings to start with. A value is never quoted, because it may be a connection string (P7).
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +47,7 @@ pub enum Error {
 }
 
 /// Reads the settings: the file that is named explicitly, else by `SESSION_REAPER_CONFIG`, else none; then
-/// the `SESSION_REAPER_<SECTION>_<KEY>` variables on top.
+/// the `SESSION_REAPER_<SECTION>_<KEY>` variables on top, and what the preset says below.
 ///
 /// ```
 /// use session_reaper::settings::{Environment, load};
@@ -63,6 +63,7 @@ pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Settin
         None => Table::new(),
     };
     variables::lay_over(&mut table, environment)?;
+    presets::lay_under(&mut table)?;
     // Both sources have been checked on their own, where the line or the variable could still be named.
     let settings = Settings::deserialize(table).map_err(|error| Error::Variable {
         name: "SESSION_REAPER_*".to_owned(),

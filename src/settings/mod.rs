@@ -1,4 +1,5 @@
-//! What an operator may set: a file, `SESSION_REAPER_*` variables on top of it, defaults below.
+//! What an operator may set: a file, `SESSION_REAPER_*` variables on top of it, below both what the preset knows of the
+//! store, and at the bottom the defaults.
 //!
 //! Every setting has its unit in its name and a default that suits a Django site, so that a connection
 //! string alone is enough. An unknown name is refused with the nearest known one: a misspelt limit that
@@ -7,6 +8,8 @@
 mod complaint;
 mod environment;
 mod file;
+mod presets;
+mod rivals;
 #[cfg(test)]
 mod sample;
 mod site;
@@ -17,20 +20,18 @@ use serde::Deserialize;
 
 pub use environment::Environment;
 pub use file::{Error, load};
-pub use site::{Event, Policy, Site, Watched};
+pub use site::{EpochUnit, Event, Policy, Site, Watched};
 
 /// All settings, by section.
 ///
 /// ```
-/// let settings: session_reaper::settings::Settings = toml::from_str(
-///     r#"
-///     [site]
-///     user_table = "accounts_user"
-///     "#,
-/// )
-/// .unwrap();
+/// use session_reaper::settings::{Environment, load};
+///
+/// let environment = Environment::from([("SESSION_REAPER_SITE_USER_TABLE", "accounts_user")]);
+/// let settings = load(None, &environment)?;
 /// assert_eq!(settings.site.user_table, "accounts_user");
 /// assert_eq!(settings.site.session_table, "django_session");
+/// # Ok::<(), session_reaper::settings::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]

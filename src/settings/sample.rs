@@ -38,9 +38,14 @@ fn the_sample_shows_every_setting_at_its_default() {
     let mut settings: Settings = toml::from_str(&uncommented()).unwrap();
     // These have no default, so what stands there is an example.
     assert!(settings.site.watch.take().is_some());
+    assert!(settings.site.user_path.take().is_some());
+    assert!(settings.site.expires_unit.take().is_some());
+    assert!(settings.site.lifetime_s.take().is_some());
     for example in [
         &mut settings.database.url,
         &mut settings.site.user_key,
+        &mut settings.site.user_column,
+        &mut settings.site.time_zone,
         &mut settings.site.daemon_role,
     ] {
         assert!(example.take().is_some());

@@ -2,46 +2,70 @@
 
 use serde::Deserialize;
 
-/// The site's tables. The defaults are Django's; names without a schema are looked up in `search_path`.
+use crate::codec::Codec;
+
+/// The site's tables. Names without a schema are looked up in `search_path`. What is left out comes from the preset, so
+/// that a section read by itself, without [`load`](super::load), names only what it names.
 /// Changes need `session-reaper migrate` and a restart.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[serde(deny_unknown_fields)]
 pub struct Site {
+    /// What is known of the store: the names below, and what else it needs.
+    #[serde(default)]
+    pub preset: String,
     /// Table of users.
+    #[serde(default)]
     pub user_table: String,
     /// Column that identifies a user; left out: the primary key.
     pub user_key: Option<String>,
-    /// Column whose change ends the user's sessions.
-    pub password_column: String,
+    /// Column whose change ends the user's sessions; left out where `watch` says what does.
+    pub password_column: Option<String>,
     /// Which columns end a user's sessions, and how. Left out: the password, and on a user table that has
     /// `is_active` that it becomes false.
     pub watch: Option<Vec<Watched>>,
     /// Table of sessions.
+    #[serde(default)]
     pub session_table: String,
     /// Column that identifies a session.
+    #[serde(default)]
     pub session_key: String,
-    /// Column that says when a session expires (timestamp with time zone).
-    pub expires_column: String,
+    /// Column of the session table that names the user who is logged in.
+    pub user_column: Option<String>,
+    /// Column of the session table that holds what the app keeps in a session, the user among it.
+    pub data_column: Option<String>,
+    /// The keys that lead to the user in a `data_column` of type json or jsonb, outermost first.
+    pub user_path: Option<Vec<String>>,
+    /// The format of a `data_column` that SQL cannot read.
+    pub codec: Option<Codec>,
+    /// Column that says when a session expires; left out: sessions live until they are ended.
+    pub expires_column: Option<String>,
+    /// The zone in which the app writes a timestamp without time zone.
+    pub time_zone: Option<String>,
+    /// What a number in `expires_column` counts.
+    pub expires_unit: Option<EpochUnit>,
+    /// How long after the time in `expires_column` a session expires, in seconds; left out: at that time.
+    pub lifetime_s: Option<u64>,
     /// Role that the daemon connects as, if it is not the one that migrates: `migrate` grants it what it needs.
     pub daemon_role: Option<String>,
     /// Roles that the app connects as and that link sessions: `migrate` lets them.
+    #[serde(default)]
     pub app_roles: Vec<String>,
 }
 
 impl Default for Site {
     fn default() -> Self {
-        Self {
-            user_table: "auth_user".to_owned(),
-            user_key: None,
-            password_column: "password".to_owned(),
-            watch: None,
-            session_table: "django_session".to_owned(),
-            session_key: "session_key".to_owned(),
-            expires_column: "expire_date".to_owned(),
-            daemon_role: None,
-            app_roles: Vec::new(),
-        }
+        super::presets::usual_site()
     }
+}
+
+/// What a number that stands for a time counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EpochUnit {
+    /// Seconds since 1970.
+    EpochS,
+    /// Milliseconds since 1970.
+    EpochMs,
 }
 
 /// A column whose change ends the user's sessions.

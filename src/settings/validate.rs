@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use croner::parser::{CronParser, Seconds};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
-use super::{Error, Listen, Log, Purge, Revoke, Settings, Site};
+use super::{Error, Listen, Log, Purge, Revoke, Settings, Site, rivals};
 
 const DAY_S: u64 = 86_400;
 
@@ -39,21 +39,51 @@ fn database(database: &super::Database) -> Result<(), Error> {
 }
 
 fn site(site: &Site) -> Result<(), Error> {
+    named(site)?;
     let roles = site.app_roles.iter().map(|role| ("site.app_roles", role));
+    let path = site.user_path.iter().flatten();
     let given = [
         ("site.user_table", Some(&site.user_table)),
         ("site.user_key", site.user_key.as_ref()),
-        ("site.password_column", Some(&site.password_column)),
+        ("site.password_column", site.password_column.as_ref()),
         ("site.session_table", Some(&site.session_table)),
         ("site.session_key", Some(&site.session_key)),
-        ("site.expires_column", Some(&site.expires_column)),
+        ("site.user_column", site.user_column.as_ref()),
+        ("site.data_column", site.data_column.as_ref()),
+        ("site.expires_column", site.expires_column.as_ref()),
+        ("site.time_zone", site.time_zone.as_ref()),
         ("site.daemon_role", site.daemon_role.as_ref()),
     ];
     given
         .into_iter()
         .filter_map(|(name, value)| Some((name, value?)))
+        .chain(path.map(|key| ("site.user_path", key)))
         .chain(roles)
-        .try_for_each(|(name, value)| identifier(name, value))
+        .try_for_each(|(name, value)| identifier(name, value))?;
+    rivals::check(site)?;
+    match site.lifetime_s {
+        // Ten years: longer is "never", which is what no expires_column says.
+        Some(lifetime_s) => within("site.lifetime_s", lifetime_s, 1..=3650 * DAY_S),
+        None => Ok(()),
+    }
+}
+
+// What a preset does not know the operator has to say.
+fn named(site: &Site) -> Result<(), Error> {
+    let knows_what_ends = site.watch.is_some() || site.password_column.is_some();
+    let names = [
+        ("site.user_table", !site.user_table.is_empty()),
+        ("site.password_column", knows_what_ends),
+        ("site.session_table", !site.session_table.is_empty()),
+        ("site.session_key", !site.session_key.is_empty()),
+    ];
+    match names.into_iter().find(|(_, is_named)| !is_named) {
+        Some((name, _)) => {
+            let rule = format!("has to be set: the preset {} does not know it", site.preset);
+            Err(invalid(name, rule))
+        }
+        None => Ok(()),
+    }
 }
 
 fn listen(listen: &Listen) -> Result<(), Error> {

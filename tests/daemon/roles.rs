@@ -236,3 +236,42 @@ async fn a_daemon_whose_sweeps_all_fail_does_not_count_as_serving_until_one_work
     database.settled().await;
     assert_eq!(database.count(&sessions).await, 0);
 }
+
+#[tokio::test]
+async fn a_daemon_reads_of_a_session_what_it_has_to_and_nothing_more() {
+    let roles = Roles::create().await;
+    let database = &roles.database;
+    schema::uninstall(&database.target()).await.unwrap();
+    database
+        .batch_execute("alter table django_session add ip text, add who integer")
+        .await
+        .unwrap();
+    let readable = "select string_agg(a.attname, ' ' order by a.attnum)
+        from pg_attribute a
+        where a.attrelid = 'django_session'::regclass and a.attnum > 0
+          and has_column_privilege($1::text::name, a.attrelid, a.attnum, 'select')";
+    let daemon = format!("the daemon {}", roles.suffix);
+    for (user_column, expected) in [
+        (None, "session_key session_data expire_date"),
+        (Some("who"), "session_key expire_date who"),
+    ] {
+        let mut settings = roles.settings.site.clone();
+        if user_column.is_some() {
+            (settings.data_column, settings.codec) = (None, None);
+        }
+        settings.user_column = user_column.map(str::to_owned);
+        database
+            .batch_execute(&format!("revoke all on django_session from \"{daemon}\""))
+            .await
+            .unwrap();
+        schema::migrate(&database.target(), &settings)
+            .await
+            .unwrap();
+        let readable: String = database
+            .query_one(readable, &[&daemon])
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(readable, expected);
+    }
+}

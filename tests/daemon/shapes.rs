@@ -23,7 +23,11 @@ struct Shape {
 fn shape(tables: &'static str, keys: [&'static str; 2]) -> Shape {
     Shape {
         tables,
-        settings: settings::Site::default(),
+        settings: settings::Site {
+            data_column: None,
+            codec: None,
+            ..settings::Site::default()
+        },
         users: "auth_user",
         user_key: "id",
         password: "password",
@@ -180,6 +184,8 @@ async fn a_site_with_uuid_keys_and_its_users_in_another_schema_works() {
     Shape {
         settings: settings::Site {
             user_table: "accounts.user".to_owned(),
+            data_column: None,
+            codec: None,
             ..settings::Site::default()
         },
         users: "accounts.user",
@@ -200,22 +206,24 @@ async fn a_site_with_text_keys_and_names_that_need_quoting_works() {
         settings: settings::Site {
             user_table: "The \"old\" one.User's table".to_owned(),
             user_key: Some("Id :No".to_owned()),
-            password_column: "Pass\\word%s".to_owned(),
+            password_column: Some("Pass\\word%s".to_owned()),
             session_table: "The \"old\" one.select".to_owned(),
-            session_key: "Key \"x\"".to_owned(),
-            expires_column: "Läuft ab".to_owned(),
+            session_key: "Key \"x\" $$".to_owned(),
+            expires_column: Some("Läuft ab".to_owned()),
+            data_column: None,
+            codec: None,
             ..settings::Site::default()
         },
         users: "\"The \"\"old\"\" one\".\"User's table\"",
         user_key: "\"Id :No\"",
         password: "\"Pass\\word%s\"",
         sessions: "\"The \"\"old\"\" one\".\"select\"",
-        session_key: "\"Key \"\"x\"\"\"",
+        session_key: "\"Key \"\"x\"\" $$\"",
         expires: "\"Läuft ab\"",
         ..shape(
             "create schema \"The \"\"old\"\" one\";
             create table \"The \"\"old\"\" one\".\"User's table\" (\"Id :No\" text primary key, \"Pass\\word%s\" text);
-            create table \"The \"\"old\"\" one\".\"select\" (\"Key \"\"x\"\"\" text primary key, \"Läuft ab\" timestamptz)",
+            create table \"The \"\"old\"\" one\".\"select\" (\"Key \"\"x\"\" $$\" text primary key, \"Läuft ab\" timestamptz)",
             ["o:reilly {table}", "%s $1 \\ \"x\""],
         )
     }
@@ -254,6 +262,44 @@ async fn keys_of_a_type_that_the_site_has_made_work() {
     )
     .works()
     .await;
+}
+
+/// As text such a key depends on bytea_output; the app gives it in hex.
+#[tokio::test]
+async fn a_key_of_raw_bytes_is_kept_and_shown_the_same_on_every_connection() {
+    for kept in ["'ff01'", "encode(sha256('\\xff01'), 'hex')"] {
+        let database = shape(
+            "create table auth_user (id int primary key, password text);
+            create table django_session (session_key bytea primary key, expire_date timestamptz)",
+            ["1", "2"],
+        )
+        .create()
+        .await;
+        let app = database.connect().await;
+        run(&app, "set bytea_output = 'escape'").await;
+        for session in ["\\xff01", "\\xff02"] {
+            let insert = format!(
+                "insert into django_session values ('{session}', now() + interval '1 day'); select session_reaper.link_session('{session}', 1)"
+            );
+            run(&app, &insert).await;
+        }
+        let shown =
+            "select string_agg(digest, ' ' order by digest) from session_reaper.live_session";
+        let by_us: String = database.query_one(shown, &[]).await.unwrap().get(0);
+        let by_app: String = app.query_one(shown, &[]).await.unwrap().get(0);
+        assert_eq!(by_us, by_app);
+        // No daemon is there, so the changing transaction itself ends the other one, on the app's connection.
+        run(&app, &format!("begin; select set_config('session_reaper.keep_session', {kept}, true); update auth_user set password = 'new' where id = 1; commit")).await;
+        let left: String = database
+            .query_one(
+                "select string_agg(encode(session_key, 'hex'), ' ') from django_session",
+                &[],
+            )
+            .await
+            .unwrap()
+            .get(0);
+        assert_eq!(left, "ff01");
+    }
 }
 
 #[tokio::test]

@@ -90,7 +90,7 @@ async fn a_rule_that_forgets_the_changing_transaction_is_found_out() {
 
 #[tokio::test]
 async fn a_rule_that_keeps_nothing_is_found_out() {
-    let sabotage = "create or replace function session_reaper.is_kept(session_key text, keep_digest text, policy text)
+    let sabotage = "create or replace function session_reaper.is_kept(session_key character varying, keep_digest text, policy text)
         returns boolean language sql immutable parallel safe return false";
     let options = Options {
         more: Some(More::Keeps),

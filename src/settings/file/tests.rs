@@ -164,6 +164,12 @@ fn every_rule_is_kept() {
         ("SITE_USER_TABLE", " "),
         ("SITE_SESSION_KEY", "a\0b"),
         ("SITE_APP_ROLES", "web,"),
+        ("SITE_PRESET", "djanga"),
+        ("SITE_LIFETIME_S", "0"),
+        ("SITE_LIFETIME_S", "315360001"),
+        ("SITE_TIME_ZONE", " "),
+        ("SITE_USER_PATH", "[]"),
+        ("SITE_USER_PATH", "[\"a\", \"\"]"),
         ("LISTEN_HEARTBEAT_S", "3601"),
         ("LISTEN_POLL_INTERVAL_S", "0"),
         ("REVOKE_BATCH_ROWS", "100001"),
@@ -189,4 +195,95 @@ fn an_empty_schedule_and_a_filter_are_fine() {
     let settings =
         from_text("[purge]\nschedule = \"\"\n[log]\nlevel = \"warn,session_reaper=debug\"\n");
     assert_eq!(settings.unwrap().purge.schedule, "");
+}
+
+#[test]
+fn what_a_preset_does_not_know_has_to_be_named() {
+    let preset = |name| from_text(&format!("[site]\npreset = \"{name}\""));
+    assert_eq!(
+        sentence(preset("none")),
+        "the setting site.user_table has to be set: the preset none does not know it"
+    );
+    let told = sentence(from_text(
+        "[site]\npreset = \"scs\"\nuser_table = \"users\"",
+    ));
+    assert_eq!(
+        told,
+        "the setting site.password_column has to be set: the preset scs does not know it"
+    );
+    // Auth.js has no passwords, which is not the same as not knowing.
+    assert!(preset("authjs").is_ok());
+}
+
+#[test]
+fn half_a_way_to_the_user_and_two_of_them_are_refused() {
+    let site = |lines: &str| {
+        let names = "user_table = \"u\"\npassword_column = \"p\"\nsession_table = \"s\"\nsession_key = \"k\"";
+        from_text(&format!("[site]\npreset = \"none\"\n{names}\n{lines}\n"))
+    };
+    for (lines, says) in [
+        (
+            "user_path = [\"a\"]",
+            "site.user_path needs site.data_column",
+        ),
+        ("codec = \"django\"", "site.codec needs site.data_column"),
+        (
+            "data_column = \"d\"",
+            "site.data_column says not yet where the user is",
+        ),
+        (
+            "user_column = \"c\"\ndata_column = \"d\"",
+            "site.data_column contradicts site.user_column",
+        ),
+        (
+            "user_column = \"c\"\nuser_path = [\"a\"]",
+            "site.user_path contradicts site.user_column",
+        ),
+        (
+            "user_column = \"c\"\ncodec = \"django\"",
+            "site.codec contradicts site.user_column",
+        ),
+        (
+            "data_column = \"d\"\nuser_path = [\"a\"]\ncodec = \"django\"",
+            "site.user_path contradicts site.codec",
+        ),
+        (
+            "data_column = \"d\"\nuser_path = []",
+            "site.user_path names no key",
+        ),
+        (
+            "time_zone = \"UTC\"",
+            "site.time_zone needs site.expires_column",
+        ),
+        (
+            "expires_unit = \"epoch_s\"",
+            "site.expires_unit needs site.expires_column",
+        ),
+        (
+            "lifetime_s = 1",
+            "site.lifetime_s needs site.expires_column",
+        ),
+    ] {
+        let told = sentence(site(lines));
+        assert!(told.contains(says), "{lines}: {told}");
+    }
+    for lines in [
+        "",
+        "user_column = \"c\"",
+        "data_column = \"d\"\nuser_path = [\"a\", \"0\"]",
+        "data_column = \"d\"\ncodec = { format = \"json\", user = [\"id\"] }",
+        "expires_column = \"e\"\nexpires_unit = \"epoch_ms\"\nlifetime_s = 60",
+    ] {
+        site(lines).unwrap();
+    }
+}
+
+#[test]
+fn a_misspelt_unit_is_told_what_there_is() {
+    let told = sentence(from_text("[site]\nexpires_unit = \"seconds\""));
+    assert!(
+        told.ends_with("it has to be one of `epoch_s`, `epoch_ms`")
+            || told.ends_with("it has to be `epoch_s` or `epoch_ms`"),
+        "{told}"
+    );
 }

@@ -96,18 +96,88 @@ async fn a_session_key_that_is_not_unique_comes_with_the_statement_that_makes_it
 }
 
 #[tokio::test]
-async fn an_expiry_without_a_time_zone_is_refused() {
+async fn where_the_user_is_is_looked_up_like_everything_else() {
     let database = Database::create_bare(server()).await;
-    database
-        .batch_execute("alter table django_session alter expire_date type timestamp")
+    migrate(&database, "USER_COLUMN", "sesion_key")
         .await
-        .unwrap();
-    run(database.url(), &["migrate"]).await.assert_refused(
+        .assert_refused(
+            1,
+            &[
+                "site.user_column names the column sesion_key",
+                "did you mean session_key?",
+            ],
+        );
+    migrate(&database, "DATA_COLUMN", "sesion_data")
+        .await
+        .assert_refused(
+            1,
+            &[
+                "site.data_column names the column sesion_data",
+                "did you mean session_data?",
+            ],
+        );
+    migrate(&database, "USER_PATH", "id").await.assert_refused(
         1,
-        &[
-            "public.django_session.expire_date is of type timestamp without time zone",
-            "set site.expires_column",
-        ],
+        &["public.django_session.session_data is of type text: site.data_column has to be json or jsonb"],
+    );
+    migrate(&database, "DATA_COLUMN", "expire_date").await.assert_refused(
+        1,
+        &["public.django_session.expire_date is of type timestamp with time zone: site.data_column has to be text or bytea"],
+    );
+    for (setting, value, says) in [
+        ("PRESET", "djanog", "the nearest one is django"),
+        (
+            "CODEC",
+            "s3cret",
+            "the variable SESSION_REAPER_SITE_CODEC is wrong: it has to be one of `django`",
+        ),
+        ("EXPIRES_UNIT", "s", "it has to be `epoch_s` or `epoch_ms`"),
+    ] {
+        let ended = migrate(&database, setting, value).await;
+        ended.assert_refused(2, &[says]);
+        assert!(!ended.stderr.contains("s3cret"), "{}", ended.stderr);
+    }
+}
+
+/// Names are looked up and quoted, and none is run.
+#[tokio::test]
+async fn hostile_names_are_names_that_do_not_exist() {
+    let database = Database::create_bare(server()).await;
+    let long = "x".repeat(200);
+    for name in [
+        "session_key\"; drop table auth_user; --",
+        "session_key'; drop table auth_user; --",
+        "public.django_session.session_key",
+        "SESSION_KEY",
+        "select",
+        "ctid",
+        "$$",
+        ":session_key",
+        "schlüssel\u{202e}",
+        &long,
+    ] {
+        for setting in ["USER_COLUMN", "DATA_COLUMN", "EXPIRES_COLUMN", "USER_KEY"] {
+            let told = format!("names the column {name}");
+            migrate(&database, setting, name)
+                .await
+                .assert_refused(1, &[&told]);
+        }
+    }
+    run(database.url(), &["migrate"]).await.assert_done();
+}
+
+#[tokio::test]
+async fn migrate_says_when_sessions_expire() {
+    let database = Database::create_bare(server()).await;
+    let told = run(database.url(), &["migrate"]).await;
+    assert!(
+        told.assert_done()
+            .contains("expiry     sessions expire at \"expire_date\"\n")
+    );
+    let told = migrate(&database, "LIFETIME_S", "60").await;
+    assert!(
+        told.assert_done()
+            .contains("sessions expire 60 s after \"expire_date\"\n")
     );
 }
 
