@@ -12,6 +12,7 @@ pub mod daemon;
 pub mod demo;
 mod grace;
 mod horizon;
+mod inspector;
 pub mod listener;
 mod listening;
 mod logging;

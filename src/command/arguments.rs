@@ -60,9 +60,36 @@ pub enum Command {
     /// the time is left.
     Revoke(Revoke),
 
+    /// Step back before the site's own migrations: nothing of ours then names a column of the site's.
+    ///
+    /// PostgreSQL refuses to change the type of a column that a trigger or a view names, and to drop or truncate a
+    /// table that a foreign key refers to. So around a migration that does such a thing to the users or the sessions:
+    ///
+    ///   session-reaper pause; python manage.py migrate; session-reaper resume
+    ///
+    /// Meanwhile a changed password is noted as ever, and the sessions end after resume. The daemon may go on running.
+    #[command(verbatim_doc_comment)]
+    Pause {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Come back after the site's migrations, and say what was put right.
+    ///
+    /// Looks the site's tables up anew, gives our keys the types that the site's have now, drops links whose session
+    /// or user is gone, and puts foreign keys, triggers and the view back. Without a pause it mends the same. Safe to
+    /// repeat, also after it was interrupted.
+    Resume {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Say how it stands: is it installed, is it served, how much is pending, and for what it waits.
     ///
-    /// Ends with 1 if it is not installed or no daemon serves the database.
+    /// Ends with 1 if it is not installed, if no daemon serves the database, or if a trigger, a foreign key or a key's
+    /// type is not as it should be.
     Status {
         /// Print one JSON object.
         #[arg(long)]

@@ -2,6 +2,7 @@
 
 mod arguments;
 mod migrate;
+mod pause;
 mod purge;
 mod revoke;
 mod run;
@@ -89,7 +90,9 @@ async fn dispatch(
         Command::Run => run::run(arguments, settings, target).await,
         Command::Purge(purge) => purge::purge(purge, settings, &target).await,
         Command::Revoke(revoke) => revoke::revoke(revoke, settings, &target).await,
-        Command::Status { json } => status::status(&target, *json).await,
+        Command::Pause { json } => pause::pause(&target, &settings, *json).await,
+        Command::Resume { json } => pause::resume(&target, &settings, *json).await,
+        Command::Status { json } => status::status(&target, &settings, *json).await,
         // Done before a database was looked for.
         Command::Demo(_) => Ok(ExitCode::SUCCESS),
     }

@@ -5,11 +5,12 @@ use std::process::ExitCode;
 use super::Failure;
 use crate::{
     connection::Target,
-    schema,
+    schema::{self, Pause},
+    settings::Settings,
     status::{self, Status},
 };
 
-pub async fn status(target: &Target, json: bool) -> Result<ExitCode, Failure> {
+pub async fn status(target: &Target, settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
     let Some(version) = schema::installed_version(&client).await? else {
@@ -21,13 +22,17 @@ pub async fn status(target: &Target, json: bool) -> Result<ExitCode, Failure> {
         }
         return Err(schema::Error::NotInstalled.into());
     };
-    let status = status::read(&client, Some(version)).await?;
+    let mut status = status::read(&client, Some(version)).await?;
+    if status.paused.is_none() {
+        let faults = schema::faults(&client, &settings.site).await?;
+        status.problems = faults.iter().map(ToString::to_string).collect();
+    }
     if json {
         println!("{}", serde_json::to_string(&status)?);
     } else {
         print(&status, target);
     }
-    Ok(if status.served {
+    Ok(if status.served && status.problems.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -49,6 +54,14 @@ fn print(status: &Status, target: &Target) {
         println!(
             "served     no: until `session-reaper run` is started, a changing transaction ends the linked sessions itself"
         );
+    }
+    if let Some(Pause { since, by, .. }) = &status.paused {
+        println!(
+            "paused     since {since} by {by}: nothing is ended or purged until `session-reaper resume`"
+        );
+    }
+    for problem in &status.problems {
+        println!("problem    {problem}");
     }
     println!("linked     {} sessions", status.linked_sessions);
     println!(

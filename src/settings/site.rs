@@ -22,6 +22,8 @@ pub struct Site {
     pub session_key: String,
     /// Column that says when a session expires (timestamp with time zone).
     pub expires_column: String,
+    /// How often the daemon checks that its triggers, foreign keys and key types are as they should be, in seconds.
+    pub check_interval_s: u64,
     /// Role that the daemon connects as, if it is not the one that migrates: `migrate` grants it what it needs.
     pub daemon_role: Option<String>,
     /// Roles that the app connects as and that link sessions: `migrate` lets them.
@@ -38,6 +40,7 @@ impl Default for Site {
             session_table: "django_session".to_owned(),
             session_key: "session_key".to_owned(),
             expires_column: "expire_date".to_owned(),
+            check_interval_s: 60,
             daemon_role: None,
             app_roles: Vec::new(),
         }
