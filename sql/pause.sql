@@ -77,7 +77,12 @@ begin
             into counts using old, new;
     end if;
     if counts and tg_nargs > 6 then
-        execute pg_catalog.format('select ($1).%I = %L', watched_column, tg_argv[6]) into counts using changed;
+        begin
+            execute pg_catalog.format('select ($1).%I = %L', watched_column, tg_argv[6]) into counts using changed;
+        exception when data_exception or undefined_function then
+            -- Of its new type the column cannot have that value: every change counts (fail closed).
+            counts := true;
+        end;
     end if;
     if counts then
         execute pg_catalog.format('select ($1).%I::text', owner_column) into user_id using changed;
