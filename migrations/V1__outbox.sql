@@ -218,7 +218,7 @@ comment on column session_reaper.pause.readers is
 create table session_reaper.paused_request (
     id bigint generated always as identity primary key,
     change_id bigint not null,
-    user_id text not null,
+    user_key text not null,
     reason text not null,
     policy text not null,
     keep_digest text
@@ -228,7 +228,7 @@ comment on table session_reaper.paused_request is
     'Revocations of a pause whose user key does not fit the type of revocation.user_id yet. Resume changes the type and moves them there.';
 comment on column session_reaper.paused_request.id is 'Keeps them in order.';
 comment on column session_reaper.paused_request.change_id is 'The transaction that asked.';
-comment on column session_reaper.paused_request.user_id is 'The user''s key as text.';
+comment on column session_reaper.paused_request.user_key is 'The user''s key as text.';
 comment on column session_reaper.paused_request.reason is 'As in revocation.';
 comment on column session_reaper.paused_request.policy is 'As in revocation.';
 comment on column session_reaper.paused_request.keep_digest is 'As in revocation.';

@@ -42,7 +42,7 @@ begin
     perform session_reaper.request('user', cast(for_user as :user_key_type), why, under_policy, keep_session);
 exception when data_exception then
     insert into session_reaper.change default values on conflict on constraint change_is_one_a_transaction do nothing;
-    insert into session_reaper.paused_request (change_id, user_id, reason, policy, keep_digest)
+    insert into session_reaper.paused_request (change_id, user_key, reason, policy, keep_digest)
     select c.id, for_user, why, under_policy,
         pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex')
     from session_reaper.change c

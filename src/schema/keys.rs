@@ -13,24 +13,39 @@ struct Key<'a> {
     column: &'a Column,
 }
 
-/// One that is not.
+/// One that is not, in at least one of our tables.
 pub(super) struct Misfit<'a> {
     key: Key<'a>,
     is: String,
     was: String,
+    /// Which ones, as SQL names them and as the catalog does.
+    tables: Vec<(String, u32)>,
 }
 
-/// Every table of ours with a column of that name and of the type that links have.
-const COLUMNS: &str = "-- schema::keys::columns
-    select pg_catalog.format('session_reaper.%I', c.relname), c.oid
-    from pg_catalog.pg_attribute l
-    join pg_catalog.pg_attribute a
-        on a.attname = l.attname and (a.atttypid, a.atttypmod, a.attcollation) = (l.atttypid, l.atttypmod, l.attcollation)
-    join pg_catalog.pg_class c on c.oid = a.attrelid and c.relkind = 'r'
-    where l.attrelid = 'session_reaper.user_session'::pg_catalog.regclass
-      and l.attname = $1::text
-      and c.relnamespace = 'session_reaper'::pg_catalog.regnamespace
-    order by 1";
+/// Every column of ours with that name has the site's type. All are looked at, because a site may alter one of them
+/// itself: Django does for a model of its own on `user_session`.
+const MISFITS: &str = "-- schema::keys::misfits
+    with typed as (
+        select a.attrelid, a.atttypid, a.atttypmod, a.attcollation,
+            pg_catalog.format_type(a.atttypid, a.atttypmod)
+                || case when a.attcollation <> t.typcollation
+                    then pg_catalog.format(' collate %I.%I', n.nspname, l.collname) else '' end as name
+        from pg_catalog.pg_attribute a
+        join pg_catalog.pg_class c on c.oid = a.attrelid
+        join pg_catalog.pg_type t on t.oid = a.atttypid
+        left join pg_catalog.pg_collation l on l.oid = a.attcollation
+        left join pg_catalog.pg_namespace n on n.oid = l.collnamespace
+        where a.attrelid = $1 and a.attname = $2::text
+            or a.attname = $3::text
+                and c.relkind = 'r'
+                and c.relnamespace = 'session_reaper'::pg_catalog.regnamespace
+    )
+    select s.name, o.name, o.attrelid::pg_catalog.regclass::text, o.attrelid
+    from typed s
+    join typed o on o.attrelid <> s.attrelid
+    where s.attrelid = $1
+      and (s.atttypid, s.atttypmod, s.attcollation) <> (o.atttypid, o.atttypmod, o.attcollation)
+    order by o.attrelid";
 
 /// Those whose type is another than the site's.
 pub(super) async fn misfits<'a>(
@@ -43,30 +58,10 @@ pub(super) async fn misfits<'a>(
     ];
     let mut misfits = Vec::new();
     for (ours, table, column) in keys {
-        let row = client
-            .query_opt(
-                "-- schema::keys::misfits
-                with typed as (
-                    select a.attrelid, a.atttypid, a.atttypmod, a.attcollation,
-                        pg_catalog.format_type(a.atttypid, a.atttypmod)
-                            || case when a.attcollation <> t.typcollation
-                                then pg_catalog.format(' collate %I.%I', n.nspname, l.collname) else '' end as name
-                    from pg_catalog.pg_attribute a
-                    join pg_catalog.pg_type t on t.oid = a.atttypid
-                    left join pg_catalog.pg_collation l on l.oid = a.attcollation
-                    left join pg_catalog.pg_namespace n on n.oid = l.collnamespace
-                    where (a.attrelid, a.attname) in
-                        (($1, $2::text), ('session_reaper.user_session'::pg_catalog.regclass, $3::text))
-                )
-                select s.name, o.name
-                from typed s
-                join typed o on o.attrelid = 'session_reaper.user_session'::pg_catalog.regclass
-                where s.attrelid = $1
-                  and (s.atttypid, s.atttypmod, s.attcollation) <> (o.atttypid, o.atttypmod, o.attcollation)",
-                &[&table.oid, &column.name, &ours],
-            )
+        let rows = client
+            .query(MISFITS, &[&table.oid, &column.name, &ours])
             .await?;
-        misfits.extend(row.map(|row| Misfit {
+        misfits.extend(rows.first().map(|row| Misfit {
             key: Key {
                 ours,
                 table,
@@ -74,6 +69,7 @@ pub(super) async fn misfits<'a>(
             },
             is: row.get(0),
             was: row.get(1),
+            tables: rows.iter().map(|row| (row.get(2), row.get(3))).collect(),
         }));
     }
     Ok(misfits)
@@ -92,7 +88,7 @@ impl Misfit<'_> {
 
     /// What is done about it.
     fn describe(&self) -> String {
-        let Self { key, is, was } = self;
+        let Self { key, is, was, .. } = self;
         format!("{} from {was} to {is}, like {}", key.ours, key.table)
     }
 }
@@ -111,13 +107,12 @@ pub(super) async fn adapt(client: &Client, site: &Site) -> Result<Vec<String>, E
     let mut tables = Vec::new();
     for misfit in &misfits {
         let ours = quote_identifier(misfit.key.ours);
-        for row in client.query(COLUMNS, &[&misfit.key.ours]).await? {
-            let (table, oid): (String, u32) = (row.get(0), row.get(1));
+        for (table, oid) in &misfit.tables {
             alterations.push_str(&format!(
                 "alter table {table} alter column {ours} type {};",
                 misfit.is
             ));
-            tables.push(oid);
+            tables.push(*oid);
         }
     }
     let statements = format!(

@@ -164,7 +164,7 @@ async fn let_readers(client: &Client) -> Result<usize, Error> {
 async fn end(client: &Client, site: &Site) -> Result<(), Error> {
     let statements = format!(
         "insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest)
-            select r.change_id, 'user', cast(r.user_id as {}), r.reason, r.policy, r.keep_digest
+            select r.change_id, 'user', cast(r.user_key as {}), r.reason, r.policy, r.keep_digest
             from session_reaper.paused_request r
             order by r.id;
         delete from session_reaper.paused_request;
