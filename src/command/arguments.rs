@@ -60,6 +60,20 @@ pub enum Command {
     /// the time is left.
     Revoke(Revoke),
 
+    /// List a user's live sessions, the oldest first: when each was opened, and when it expires.
+    ///
+    /// A session is shown by a digest, the first 12 hex digits of the SHA-256 of its key. It tells sessions apart, and
+    /// whether one that a browser or a log of the site's shows is among them: `printf %s KEY | sha256sum | cut -c 1-12`.
+    /// It is no credential: nobody can log in with it, or work out the key. Only sessions that are linked to a user are
+    /// known.
+    Sessions {
+        /// The user's key, as it stands in the user table: the id, not the name.
+        user: String,
+        /// Print one JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Step back before the site's own migrations: nothing of ours then names a column of the site's.
     ///
     /// PostgreSQL refuses to change the type of a column that a trigger or a view names, and to drop or truncate a
@@ -134,7 +148,7 @@ pub struct Revoke {
     /// Goes into the record of revocations.
     #[arg(long, default_value = "requested")]
     pub reason: String,
-    /// How long to wait for transactions that were open at the time, in seconds.
+    /// How long to wait for transactions that were open at the time, in seconds since the last session ended.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub wait_s: u64,
     /// Print one JSON object.
