@@ -10,6 +10,7 @@ pub mod command;
 pub mod connection;
 pub mod daemon;
 pub mod demo;
+mod doctor;
 mod grace;
 mod horizon;
 mod inspector;

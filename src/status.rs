@@ -54,6 +54,22 @@ pub struct Wait {
     pub revocations: i64,
 }
 
+impl Wait {
+    /// Which transaction, and whose.
+    pub fn describe(&self) -> String {
+        let pid = self
+            .pid
+            .map_or_else(String::new, |pid| format!(" of process {pid}"));
+        let role = self.role.as_deref().unwrap_or("an unknown role");
+        let application = self
+            .application
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .unwrap_or("unnamed");
+        format!("the {} transaction{pid} ({role}, {application})", self.kind)
+    }
+}
+
 /// The last scheduled purge.
 #[derive(Debug, Serialize)]
 pub struct LastPurge {

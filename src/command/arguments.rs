@@ -110,6 +110,16 @@ pub enum Command {
         json: bool,
     },
 
+    /// Look for what keeps sessions from ending, or will, and say what to do about it.
+    ///
+    /// Changes nothing. Best as the role that the daemon connects as, since rights are part of it. Ends with 1 if
+    /// anything fails; what is only worth knowing does not count.
+    Doctor {
+        /// Print one JSON array: check, verdict (ok, warn, fail) and a sentence each.
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Show on a throw-away PostgreSQL server what it does. Needs no database and leaves nothing behind.
     ///
     /// Needs the programs of a PostgreSQL server (Debian's package postgresql). On a terminal it stays up

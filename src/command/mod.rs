@@ -1,6 +1,7 @@
 //! The command line: what each subcommand is given, what it prints, and how it ends.
 
 mod arguments;
+mod doctor;
 mod meter;
 mod migrate;
 mod pause;
@@ -99,6 +100,7 @@ async fn dispatch(
         Command::Run => run::run(arguments, settings, target).await,
         Command::Purge(purge) => purge::purge(purge, settings, &target).await,
         Command::Revoke(revoke) => revoke::revoke(revoke, settings, &target).await,
+        Command::Doctor { json } => doctor::doctor(&target, &settings, *json).await,
         Command::Sessions { user, json } => {
             sessions::sessions(&target, &settings, user, *json).await
         }

@@ -83,18 +83,11 @@ fn print(status: &Status, target: &Target) {
         );
     }
     for wait in &status.waits_for {
-        let pid = wait
-            .pid
-            .map_or_else(String::new, |pid| format!(" of process {pid}"));
-        let role = wait.role.as_deref().unwrap_or("an unknown role");
-        let application = wait
-            .application
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .unwrap_or("unnamed");
         println!(
-            "waits for  the {} transaction{pid} ({role}, {application}), for {:.0} s, {} revocations",
-            wait.kind, wait.waited_s, wait.revocations
+            "waits for  {}, for {:.0} s, {} revocations",
+            wait.describe(),
+            wait.waited_s,
+            wait.revocations
         );
     }
     match &status.last_purge {

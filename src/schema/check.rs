@@ -77,7 +77,10 @@ async fn faults_of(client: &Client, site: &Site) -> Result<Vec<Error>, Error> {
 }
 
 /// Refuses a schema that is missing, or of another release.
-pub(super) async fn installed(client: &Client) -> Result<(), Error> {
+///
+/// # Errors
+/// A sentence that names the command that mends it.
+pub async fn installed(client: &Client) -> Result<(), Error> {
     match installed_version(client).await? {
         None => Err(Error::NotInstalled),
         Some(found) if found < newest_version() => Err(Error::TooOld {

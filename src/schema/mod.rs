@@ -21,7 +21,8 @@ mod triggers;
 mod uninstall;
 mod watch;
 
-pub use check::{check, faults, installed_version};
+pub use behaviour::differing;
+pub use check::{check, faults, installed, installed_version};
 pub use error::Error;
 pub use migrate::{Installed, migrate, migrate_to, newest_version};
 pub use pause::{Pause, current as current_pause, pause};
