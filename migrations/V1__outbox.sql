@@ -198,6 +198,41 @@ comment on column session_reaper.purge.finished_at is 'When the last pass ended.
 comment on column session_reaper.purge.sessions is 'How many expired sessions the last pass deleted.';
 comment on column session_reaper.purge.duration_ms is 'How long the last pass took, in milliseconds.';
 
+create table session_reaper.pause (
+    only_row boolean primary key default true check (only_row),
+    since timestamptz not null default pg_catalog.clock_timestamp(),
+    paused_by name not null default session_user,
+    complete boolean not null default false,
+    readers name[] not null default '{}'
+);
+
+comment on table session_reaper.pause is
+    'The one row that is here while the site migrates (session-reaper pause): changes are noted, and nothing is ended or purged until session-reaper resume takes it away.';
+comment on column session_reaper.pause.only_row is 'Keeps this table to one row.';
+comment on column session_reaper.pause.since is 'When the pause began.';
+comment on column session_reaper.pause.paused_by is 'session_user of who began it.';
+comment on column session_reaper.pause.complete is 'False while triggers, view and foreign keys are still being taken off.';
+comment on column session_reaper.pause.readers is
+    'Roles that might look at live_session, to be let again: the view is gone for as long.';
+
+create table session_reaper.paused_request (
+    id bigint generated always as identity primary key,
+    change_id bigint not null,
+    user_key text not null,
+    reason text not null,
+    policy text not null,
+    keep_digest text
+);
+
+comment on table session_reaper.paused_request is
+    'Revocations of a pause whose user key does not fit the type of revocation.user_id yet. Resume changes the type and moves them there.';
+comment on column session_reaper.paused_request.id is 'Keeps them in order.';
+comment on column session_reaper.paused_request.change_id is 'The transaction that asked.';
+comment on column session_reaper.paused_request.user_key is 'The user''s key as text.';
+comment on column session_reaper.paused_request.reason is 'As in revocation.';
+comment on column session_reaper.paused_request.policy is 'As in revocation.';
+comment on column session_reaper.paused_request.keep_digest is 'As in revocation.';
+
 create table session_reaper.behaviour (
     name text primary key,
     digest text not null,

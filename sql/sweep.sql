@@ -224,6 +224,9 @@ declare
     keys :session_key_base_type[];
     owners bigint[];
 begin
+    if session_reaper.is_paused() then
+        return 0;
+    end if;
     select pg_catalog.array_agg(c.session_key), pg_catalog.array_agg(c.revocation_id) into keys, owners
         from session_reaper.condemned(revocations, most) c;
     return case when keys is null then 0 else session_reaper.end_free(keys, owners, remember) end;

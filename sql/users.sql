@@ -48,22 +48,36 @@ comment on function session_reaper.factor_changed() is
     'Asks for the sessions of a user to end whose row in another table has come, changed or gone. Arguments: reason, policy, and the column that names the user.';
 
 -- The foreign key is about to delete the links, after which nobody knows which sessions were the user's. So
--- they are noted by key. Runs after the delete, because a BEFORE trigger would record deletes that another
--- trigger then vetoes, and before PostgreSQL's own RI_ triggers, because of its name.
+-- they are noted by key.
+create or replace function session_reaper.end_sessions_of_deleted(gone :user_key_type)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    revocation bigint;
+begin
+    if exists (select from session_reaper.user_session l where l.user_id = gone) then
+        revocation := session_reaper.request('session', gone, 'deleted', 'all', null);
+        insert into session_reaper.revoked_key (revocation_id, session_key)
+        select revocation, l.session_key from session_reaper.user_session l where l.user_id = gone;
+    end if;
+end
+$$;
+
+comment on function session_reaper.end_sessions_of_deleted(:user_key_type) is
+    'Asks for the sessions of a user who is gone to end, by their keys. For the functions of this schema only.';
+
+-- Runs after the delete, because a BEFORE trigger would record deletes that another trigger then vetoes, and before
+-- PostgreSQL's own RI_ triggers, because of its name.
 create or replace function session_reaper.user_deleted()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-declare
-    revocation bigint;
 begin
-    if exists (select from session_reaper.user_session l where l.user_id = old.:"user_key") then
-        revocation := session_reaper.request('session', old.:"user_key", 'deleted', 'all', null);
-        insert into session_reaper.revoked_key (revocation_id, session_key)
-        select revocation, l.session_key from session_reaper.user_session l where l.user_id = old.:"user_key";
-    end if;
+    perform session_reaper.end_sessions_of_deleted(old.:"user_key");
     return null;
 end
 $$;
@@ -72,6 +86,19 @@ comment on function session_reaper.user_deleted() is 'Asks for the sessions of a
 
 -- A user, or a session, that gets another key takes along what is still to be done: a revocation that names the old
 -- key would find nothing and settle.
+create or replace function session_reaper.follow_user(from_key :user_key_type, to_key :user_key_type)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    update session_reaper.revocation r
+    set user_id = to_key
+    where r.user_id = from_key and r.state <> 'settled'
+$$;
+
+comment on function session_reaper.follow_user(:user_key_type, :user_key_type) is
+    'Lets open revocations follow a user whose key changes. For the functions of this schema only.';
+
 create or replace function session_reaper.user_renamed()
 returns trigger
 language plpgsql
@@ -79,14 +106,29 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update session_reaper.revocation r
-    set user_id = new.:"user_key"
-    where r.user_id = old.:"user_key" and r.state <> 'settled';
+    perform session_reaper.follow_user(old.:"user_key", new.:"user_key");
     return null;
 end
 $$;
 
 comment on function session_reaper.user_renamed() is 'Lets open revocations follow a user whose key changes.';
+
+create or replace function session_reaper.follow_session(
+    from_key :session_key_base_type, to_key :session_key_base_type)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    update session_reaper.revoked_key k
+    set session_key = to_key
+    where k.session_key = from_key
+      and not exists (
+        select from session_reaper.revoked_key d
+        where d.revocation_id = k.revocation_id and d.session_key = to_key)
+$$;
+
+comment on function session_reaper.follow_session(:session_key_base_type, :session_key_base_type) is
+    'Lets revocations that name a session follow it when its key changes. For the functions of this schema only.';
 
 create or replace function session_reaper.session_renamed()
 returns trigger
@@ -95,14 +137,23 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    update session_reaper.revoked_key k
-    set session_key = new.:"session_key"
-    where k.session_key = old.:"session_key"
-      and not exists (
-        select from session_reaper.revoked_key d
-        where d.revocation_id = k.revocation_id and d.session_key = new.:"session_key");
+    perform session_reaper.follow_session(old.:"session_key", new.:"session_key");
     return null;
 end
 $$;
 
-comment on function session_reaper.session_renamed() is 'Lets revocations that name a session follow it when its key changes.';
+comment on function session_reaper.session_renamed() is
+    'Lets revocations that name a session follow it when its key changes.';
+
+-- The path is pinned because it decides which names are printed with their schema: two roles would read two texts.
+create or replace function session_reaper.trigger_text(trigger oid)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_catalog.pg_get_triggerdef(trigger)
+$$;
+
+comment on function session_reaper.trigger_text(oid) is
+    'A trigger as the catalog has it, in the same words for every role: tells whether somebody has replaced it.';

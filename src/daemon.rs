@@ -13,6 +13,7 @@ use crate::{
     bell::Bell,
     connection::{self, Pool, Target},
     fitness::Fitness,
+    inspector::Inspector,
     listener::Listener,
     purger::Purger,
     requester::{self, Requester},
@@ -151,6 +152,13 @@ impl Daemon {
         };
         tasks.spawn(worker::run(purger, purge.clone(), stop()));
         tasks.spawn(ring_on_schedule(settings(), purge, stop()));
+        let inspector = Inspector::new(
+            pool(),
+            self.settings.site.clone(),
+            settings(),
+            supervisor.clone(),
+        );
+        tasks.spawn(worker::run(inspector, Bell::default(), stop()));
         tasks
     }
 
@@ -158,11 +166,16 @@ impl Daemon {
     /// only hide what is going on. Nothing comes back if it is time to stop first.
     async fn wait_for_site(&self, supervisor: &Supervisor) -> Result<Option<Site>, schema::Error> {
         let mut backoff = Backoff::new(Duration::from_millis(250), Duration::from_secs(10));
+        let mut paused = false;
         loop {
             let looked = self.stop.run_until_stopped(self.look_at_site()).await;
             let error = match looked {
                 None => return Ok(None),
                 Some(Err(schema::Error::Connection(error))) if error.is_not_there_yet() => error,
+                Some(Err(pause @ schema::Error::Paused { .. })) => {
+                    self.wait_for_resume(supervisor, &pause, &mut paused).await;
+                    continue;
+                }
                 Some(result) => return result.map(Some),
             };
             let rest = backoff.next();
@@ -170,6 +183,21 @@ impl Daemon {
             tracing::warn!(%error, retry_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX), "waiting for the database");
             self.stop.run_until_stopped(tokio::time::sleep(rest)).await;
         }
+    }
+
+    /// While the site migrates there is nothing to start with: its tables may be missing. Said once.
+    async fn wait_for_resume(
+        &self,
+        supervisor: &Supervisor,
+        pause: &schema::Error,
+        said: &mut bool,
+    ) {
+        if !std::mem::replace(said, true) {
+            supervisor.paused(&pause.to_string());
+            tracing::info!("{pause}; starting as soon as that is done");
+        }
+        let poll = Duration::from_secs(self.settings.listen.poll_interval_s);
+        self.stop.run_until_stopped(tokio::time::sleep(poll)).await;
     }
 
     async fn look_at_site(&self) -> Result<Site, schema::Error> {

@@ -184,7 +184,7 @@ impl Purger {
                 "-- purger::claim
                 update session_reaper.purge p
                 set tick = to_timestamp($1::bigint)
-                where p.tick < to_timestamp($1::bigint)",
+                where p.tick < to_timestamp($1::bigint) and not exists (select from session_reaper.pause)",
                 &[&tick_epoch_s],
             )
             .await?;

@@ -3,13 +3,20 @@
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
-use crate::connection::Error;
+use crate::{
+    connection::Error,
+    schema::{self, Pause},
+};
 
 /// Everything that `status` shows.
 #[derive(Debug, Serialize)]
 pub struct Status {
     /// Version of the installed schema.
     pub schema_version: Option<i32>,
+    /// Since when and by whom the work is paused, because the site migrates.
+    pub paused: Option<Pause>,
+    /// What is not in place, each with the command that mends it. Not looked at during a pause.
+    pub problems: Vec<String>,
     /// Whether a daemon listens; without one the changing transaction ends what it can (P4).
     pub served: bool,
     /// Sessions that are linked to a user.
@@ -47,6 +54,22 @@ pub struct Wait {
     pub revocations: i64,
 }
 
+impl Wait {
+    /// Which transaction, and whose.
+    pub fn describe(&self) -> String {
+        let pid = self
+            .pid
+            .map_or_else(String::new, |pid| format!(" of process {pid}"));
+        let role = self.role.as_deref().unwrap_or("an unknown role");
+        let application = self
+            .application
+            .as_deref()
+            .filter(|name| !name.is_empty())
+            .unwrap_or("unnamed");
+        format!("the {} transaction{pid} ({role}, {application})", self.kind)
+    }
+}
+
 /// The last scheduled purge.
 #[derive(Debug, Serialize)]
 pub struct LastPurge {
@@ -81,6 +104,8 @@ pub async fn read(client: &Client, schema_version: Option<i32>) -> Result<Status
         .await?;
     Ok(Status {
         schema_version,
+        paused: schema::current_pause(client).await?,
+        problems: Vec::new(),
         served: row.get(0),
         linked_sessions: row.get(1),
         requested: row.get(2),

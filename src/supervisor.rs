@@ -56,12 +56,18 @@ pub fn check(listen: &Listen, environment: &Environment) -> Result<(), settings:
 struct Told {
     ready: bool,
     status: String,
+    concern: Option<String>,
 }
 
 impl Supervisor {
     /// The daemon waits for its server.
     pub fn waiting(&self, error: &Error) {
         self.status(&format!("waiting for the database: {error}"));
+    }
+
+    /// The daemon waits for the end of a pause.
+    pub fn paused(&self, sentence: &str) {
+        self.status(sentence);
     }
 
     /// A heartbeat came back.
@@ -74,12 +80,18 @@ impl Supervisor {
             round_trip_us = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX),
             "heartbeat"
         );
-        self.status(if is_fit {
-            "serving"
-        } else {
-            "not serving: revoking fails, see the log"
-        });
+        let status = match &self.told().concern {
+            _ if !is_fit => "not serving: revoking fails, see the log".to_owned(),
+            Some(concern) => format!("serving; {concern}"),
+            None => "serving".to_owned(),
+        };
+        self.status(&status);
         tell(&[NotifyState::Watchdog]);
+    }
+
+    /// Something that the operator should know although the daemon serves; it is told with the next heartbeat.
+    pub fn concerned(&self, concern: Option<String>) {
+        self.told().concern = concern;
     }
 
     /// The listening connection is lost.

@@ -61,11 +61,62 @@ pub enum Command {
     /// the time is left.
     Revoke(Revoke),
 
+    /// List a user's live sessions, the oldest first: when each was opened, and when it expires.
+    ///
+    /// A session is shown by a digest, the first 12 hex digits of the SHA-256 of its key. It tells sessions apart, and
+    /// whether one that a browser or a log of the site's shows is among them: `printf %s KEY | sha256sum | cut -c 1-12`.
+    /// It is no credential: nobody can log in with it, or work out the key. Only sessions that are linked to a user are
+    /// known.
+    Sessions {
+        /// The user's key, as it stands in the user table: the id, not the name.
+        user: String,
+        /// Print one JSON array.
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Step back before the site's own migrations: nothing of ours then names a column of the site's.
+    ///
+    /// PostgreSQL refuses to change the type of a column that a trigger or a view names, and to drop or truncate a
+    /// table that a foreign key refers to. So around a migration that does such a thing to the users or the sessions:
+    ///
+    ///   session-reaper pause; python manage.py migrate; session-reaper resume
+    ///
+    /// Meanwhile a changed password is noted as ever, and the sessions end after resume. The daemon may go on running.
+    #[command(verbatim_doc_comment)]
+    Pause {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Come back after the site's migrations, and say what was put right.
+    ///
+    /// Looks the site's tables up anew, gives our keys the types that the site's have now, drops links whose session
+    /// or user is gone, and puts foreign keys, triggers and the view back. Without a pause it mends the same. Safe to
+    /// repeat, also after it was interrupted.
+    Resume {
+        /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+
     /// Say how it stands: is it installed, is it served, how much is pending, and for what it waits.
     ///
-    /// Ends with 1 if it is not installed or no daemon serves the database.
+    /// Ends with 1 if it is not installed, if no daemon serves the database, or if a trigger, a foreign key or a key's
+    /// type is not as it should be.
     Status {
         /// Print one JSON object.
+        #[arg(long)]
+        json: bool,
+    },
+
+    /// Look for what keeps sessions from ending, or will, and say what to do about it.
+    ///
+    /// Changes nothing. Best as the role that the daemon connects as, since rights are part of it. Ends with 1 if
+    /// anything fails; what is only worth knowing does not count.
+    Doctor {
+        /// Print one JSON array: check, verdict (ok, warn, fail) and a sentence each.
         #[arg(long)]
         json: bool,
     },
@@ -108,7 +159,7 @@ pub struct Revoke {
     /// Goes into the record of revocations.
     #[arg(long, default_value = "requested")]
     pub reason: String,
-    /// How long to wait for transactions that were open at the time, in seconds.
+    /// How long to wait for transactions that were open at the time, in seconds since the last session ended.
     #[arg(long, value_name = "SECONDS", default_value_t = 30)]
     pub wait_s: u64,
     /// Print one JSON object.

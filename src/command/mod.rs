@@ -1,10 +1,14 @@
 //! The command line: what each subcommand is given, what it prints, and how it ends.
 
 mod arguments;
+mod doctor;
+mod meter;
 mod migrate;
+mod pause;
 mod purge;
 mod revoke;
 mod run;
+mod sessions;
 mod status;
 
 use std::process::ExitCode;
@@ -78,6 +82,13 @@ fn log_of(arguments: &Arguments, settings: &Settings) -> Log {
     log
 }
 
+/// A name is a common mistake where a key is asked for.
+fn no_user(user: &str) -> Failure {
+    Failure::Other(anyhow::anyhow!(
+        "there is no user {user}: give the key as it stands in the user table"
+    ))
+}
+
 async fn dispatch(
     arguments: &Arguments,
     settings: Settings,
@@ -89,7 +100,13 @@ async fn dispatch(
         Command::Run => run::run(arguments, settings, target).await,
         Command::Purge(purge) => purge::purge(purge, settings, &target).await,
         Command::Revoke(revoke) => revoke::revoke(revoke, settings, &target).await,
-        Command::Status { json } => status::status(&target, *json).await,
+        Command::Doctor { json } => doctor::doctor(&target, &settings, *json).await,
+        Command::Sessions { user, json } => {
+            sessions::sessions(&target, &settings, user, *json).await
+        }
+        Command::Pause { json } => pause::pause(&target, &settings, *json).await,
+        Command::Resume { json } => pause::resume(&target, &settings, *json).await,
+        Command::Status { json } => status::status(&target, &settings, *json).await,
         // Done before a database was looked for.
         Command::Demo(_) => Ok(ExitCode::SUCCESS),
     }

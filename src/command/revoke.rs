@@ -3,10 +3,9 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use indicatif::ProgressBar;
 use tokio::time::{Instant, sleep};
 
-use super::{Failure, arguments::Revoke};
+use super::{Failure, arguments::Revoke, meter::Meter};
 use crate::{
     bell::Bell,
     connection::{Pool, Target},
@@ -22,6 +21,7 @@ use crate::{
 
 /// How far a revocation is.
 struct Progress {
+    swept: bool,
     settled: bool,
     sessions: i64,
     served: bool,
@@ -36,15 +36,11 @@ pub async fn revoke(
     tokio::spawn(connection);
     schema::check(&client, &settings.site).await?;
     let pool = target.pool()?;
+    let meter = Meter::new(total(arguments, &pool).await?);
     let revocation = ask(arguments, &pool).await?;
     let begun = Instant::now();
-    let progress = work(
-        &pool,
-        settings,
-        revocation,
-        Duration::from_secs(arguments.wait_s),
-    )
-    .await?;
+    let wait = Duration::from_secs(arguments.wait_s);
+    let progress = work(&pool, settings, revocation, wait, meter).await?;
     print(arguments, revocation, &progress, begun.elapsed());
     // A daemon goes on with what is left; without one nobody does.
     Ok(if progress.settled || progress.served {
@@ -52,6 +48,17 @@ pub async fn revoke(
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// How many sessions there are to end, as far as it is known beforehand.
+async fn total(arguments: &Revoke, pool: &Pool) -> Result<Option<u64>, crate::connection::Error> {
+    if !arguments.all {
+        return Ok(None);
+    }
+    let count = "-- command::revoke::total
+        select count(*) from session_reaper.user_session";
+    let row = pool.get().await?.query_one(count, &[]).await?;
+    Ok(u64::try_from(row.get::<_, i64>(0)).ok())
 }
 
 async fn ask(arguments: &Revoke, pool: &Pool) -> Result<i64, Failure> {
@@ -64,11 +71,7 @@ async fn ask(arguments: &Revoke, pool: &Pool) -> Result<i64, Failure> {
         Some(user) => requester
             .revoke_user(user, &arguments.reason)
             .await?
-            .ok_or_else(|| {
-                Failure::Other(anyhow::anyhow!(
-                    "there is no user {user}: give the key as it stands in the user table"
-                ))
-            }),
+            .ok_or_else(|| super::no_user(user)),
     }
 }
 
@@ -77,6 +80,7 @@ async fn work(
     settings: Settings,
     revocation: i64,
     wait: Duration,
+    mut meter: Meter,
 ) -> Result<Progress, Failure> {
     let (_sender, settings) = InForce::new(settings);
     let mut revoker = Revoker {
@@ -86,18 +90,23 @@ async fn work(
         fitness: Fitness::default(),
     };
     let mut settler = Settler::new(pool.clone(), settings);
-    let deadline = Instant::now() + wait;
-    let spinner = ProgressBar::new_spinner().with_message("ending sessions");
-    spinner.enable_steady_tick(Duration::from_millis(100));
+    let mut deadline = Instant::now() + wait;
+    let mut ended = 0;
     loop {
         let more = revoker.run_once().await?;
         let rest = settler.run_once().await?.min(more);
         let progress = look(pool, revocation).await?;
-        spinner.set_message(format!(
-            "{} ended, settling",
-            count_of(progress.sessions, "session")
-        ));
+        meter.show(
+            u64::try_from(progress.sessions).unwrap_or_default(),
+            progress.swept,
+        );
+        // While sessions are ending, nobody is waited for: millions of them take longer than that.
+        if progress.sessions > ended {
+            ended = progress.sessions;
+            deadline = Instant::now() + wait;
+        }
         if progress.settled || Instant::now() >= deadline {
+            meter.finish();
             return Ok(progress);
         }
         // A daemon may have taken the row, and rings no bell here.
@@ -112,7 +121,7 @@ async fn look(pool: &Pool, revocation: i64) -> Result<Progress, crate::connectio
         .await?
         .query_one(
             "-- command::revoke::look
-            select r.state = 'settled', r.sessions_ended, session_reaper.is_served()
+            select r.state = 'settled', r.sessions_ended, session_reaper.is_served(), r.state <> 'requested'
             from session_reaper.revocation r
             where r.id = $1",
             &[&revocation],
@@ -122,6 +131,7 @@ async fn look(pool: &Pool, revocation: i64) -> Result<Progress, crate::connectio
         settled: row.get(0),
         sessions: row.get(1),
         served: row.get(2),
+        swept: row.get(3),
     })
 }
 
@@ -130,6 +140,7 @@ fn print(arguments: &Revoke, revocation: i64, progress: &Progress, took: Duratio
         settled,
         sessions,
         served,
+        ..
     } = progress;
     if arguments.json {
         let report = serde_json::json!({

@@ -5,12 +5,13 @@ use std::process::ExitCode;
 use super::Failure;
 use crate::{
     connection::Target,
-    schema,
+    schema::{self, Pause},
+    settings::Settings,
     status::{self, Status},
     wording::count_of,
 };
 
-pub async fn status(target: &Target, json: bool) -> Result<ExitCode, Failure> {
+pub async fn status(target: &Target, settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
     let Some(version) = schema::installed_version(&client).await? else {
@@ -22,13 +23,17 @@ pub async fn status(target: &Target, json: bool) -> Result<ExitCode, Failure> {
         }
         return Err(schema::Error::NotInstalled.into());
     };
-    let status = status::read(&client, Some(version)).await?;
+    let mut status = status::read(&client, Some(version)).await?;
+    if status.paused.is_none() {
+        let faults = schema::faults(&client, &settings.site).await?;
+        status.problems = faults.iter().map(ToString::to_string).collect();
+    }
     if json {
         println!("{}", serde_json::to_string(&status)?);
     } else {
         print(&status, target);
     }
-    Ok(if status.served {
+    Ok(if status.served && status.problems.is_empty() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -51,6 +56,14 @@ fn print(status: &Status, target: &Target) {
             "served     no: until `session-reaper run` is started, and its revoking works, a changing transaction ends the linked sessions itself"
         );
     }
+    if let Some(Pause { since, by, .. }) = &status.paused {
+        println!(
+            "paused     since {since} by {by}: nothing is ended or purged until `session-reaper resume`"
+        );
+    }
+    for problem in &status.problems {
+        println!("problem    {problem}");
+    }
     println!("linked     {}", count_of(status.linked_sessions, "session"));
     println!(
         "pending    {} requested, {} being settled{}",
@@ -71,18 +84,9 @@ fn print(status: &Status, target: &Target) {
         );
     }
     for wait in &status.waits_for {
-        let pid = wait
-            .pid
-            .map_or_else(String::new, |pid| format!(" of process {pid}"));
-        let role = wait.role.as_deref().unwrap_or("an unknown role");
-        let application = wait
-            .application
-            .as_deref()
-            .filter(|name| !name.is_empty())
-            .unwrap_or("unnamed");
         println!(
-            "waits for  the {} transaction{pid} ({role}, {application}), for {:.0} s, {}",
-            wait.kind,
+            "waits for  {}, for {:.0} s, {}",
+            wait.describe(),
             wait.waited_s,
             count_of(wait.revocations, "revocation")
         );

@@ -7,14 +7,15 @@ use crate::{
     settings::Revoke,
 };
 
-/// How many there are.
+/// How many there are to work on: none while the site migrates.
 pub async fn count(pool: &Pool) -> Result<i64, Error> {
     let mut client = pool.get().await?;
     let transaction = client.transaction().await?;
     let row = transaction
         .query_one(
             "-- open::count
-            select count(*) from session_reaper.revocation r where r.state = 'revoked'",
+            select count(*) from session_reaper.revocation r
+            where r.state = 'revoked' and not exists (select from session_reaper.pause)",
             &[],
         )
         .await?;

@@ -12,6 +12,7 @@ pub async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Vec<i64>,
             select r.id
             from session_reaper.revocation r
             where r.state = 'requested' and r.scope <> 'all' and r.next_attempt_at <= clock_timestamp()
+              and not exists (select from session_reaper.pause)
             order by r.id
             limit $1
             for update skip locked",
@@ -29,6 +30,7 @@ pub async fn claim_everyone(transaction: &Transaction<'_>) -> Result<Option<i64>
             select r.id
             from session_reaper.revocation r
             where r.state = 'requested' and r.scope = 'all' and r.next_attempt_at <= clock_timestamp()
+              and not exists (select from session_reaper.pause)
             order by r.id
             limit 1
             for update skip locked",

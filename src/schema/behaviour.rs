@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use super::{Error, Site, template::render};
 
 /// In the order in which they need each other.
-const FILES: [(&str, &str); 8] = [
+const FILES: [(&str, &str); 9] = [
     ("verdict", include_str!("../../sql/verdict.sql")),
     ("serving", include_str!("../../sql/serving.sql")),
     ("sweep", include_str!("../../sql/sweep.sql")),
@@ -15,6 +15,7 @@ const FILES: [(&str, &str); 8] = [
     ("revoke", include_str!("../../sql/revoke.sql")),
     ("link", include_str!("../../sql/link.sql")),
     ("users", include_str!("../../sql/users.sql")),
+    ("pause", include_str!("../../sql/pause.sql")),
 ];
 
 /// The last one names columns of the site's tables in a view.
@@ -65,6 +66,38 @@ pub async fn apply(client: &mut Client, site: &Site) -> Result<Vec<&'static str>
         applied.push(file.name);
     }
     Ok(applied)
+}
+
+/// What takes the place of every function, in one piece: a type in a signature has changed, so that `create or
+/// replace` would leave the old function beside the new one, or fail. Trigger functions have no signature, and
+/// triggers hold on to them. A digest is remembered with each file.
+pub fn anew(site: &Site) -> String {
+    let mut text = "
+        do $$
+        declare
+            f pg_catalog.regprocedure;
+        begin
+            for f in
+                select p.oid::pg_catalog.regprocedure
+                from pg_catalog.pg_proc p
+                where p.pronamespace = 'session_reaper'::pg_catalog.regnamespace
+                  and p.prorettype <> 'trigger'::pg_catalog.regtype
+            loop
+                execute pg_catalog.format('drop function %s', f);
+            end loop;
+        end
+        $$;"
+    .to_owned();
+    for file in files(site) {
+        text.push_str(&file.text);
+        text.push_str(&format!(
+            "\n; insert into session_reaper.behaviour (name, digest) values ('{}', '{}')
+            on conflict (name) do update set digest = excluded.digest, applied_at = now();\n",
+            file.name,
+            file.digest()
+        ));
+    }
+    text
 }
 
 /// The files whose text in force is not this release's.

@@ -69,7 +69,7 @@ pub(super) async fn columns(
                         else pg_catalog.format('%I.%I', n.nspname, t.typname) end,
                    case when n.nspname = 'pg_catalog' then pg_catalog.format_type(a.atttypid, -1)
                         else pg_catalog.format('%I.%I', n.nspname, t.typname) end,
-                   coalesce(i.indnkeyatts = 1, false)
+                   coalesce(i.indnkeyatts = 1, false), a.attnum
             from pg_catalog.pg_attribute a
             join pg_catalog.pg_type t on t.oid = a.atttypid
             join pg_catalog.pg_namespace n on n.oid = t.typnamespace
@@ -83,6 +83,7 @@ pub(super) async fn columns(
         name: row.get(0),
         sql_type: row.get(1),
         base_type: row.get(2),
+        number: row.get(4),
     };
     Ok(rows.iter().map(|row| (column(row), row.get(3))).collect())
 }

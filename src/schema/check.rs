@@ -1,10 +1,10 @@
 //! Whether what is installed is what this release works with. Strict, because it is asked at the start:
 //! later on nothing but a signal ends the daemon.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient};
 
-use super::{Error, Site, behaviour, migrate::newest_version, references, triggers};
-use crate::settings;
+use super::{Error, Site, behaviour, keys, migrate::newest_version, pause, references, triggers};
+use crate::{connection, settings};
 
 /// PostgreSQL 14 brought `create or replace trigger` and `idle_session_timeout`.
 const OLDEST_SERVER: i32 = 140_000;
@@ -15,29 +15,14 @@ const OLDEST_SERVER: i32 = 140_000;
 /// A sentence that names the command that mends it.
 pub async fn check(client: &Client, settings: &settings::Site) -> Result<Site, Error> {
     server(client).await?;
-    match installed_version(client).await? {
-        None => return Err(Error::NotInstalled),
-        Some(found) if found < newest_version() => {
-            return Err(Error::TooOld {
-                found,
-                needed: newest_version(),
-            });
-        }
-        Some(_) => not_newer(client).await?,
+    installed(client).await?;
+    if let Some(pause) = pause::current(client).await? {
+        return Err(pause.refuse());
     }
     let site = Site::inspect(client, settings).await?;
     same_site(client, &site).await?;
-    for reference in references::wanted(&site) {
-        if !reference.is_there(client).await? {
-            let table = reference.table.to_string();
-            return Err(Error::NoReference { table });
-        }
-    }
-    for trigger in triggers::wanted(&site) {
-        if !trigger.is_attached(client).await? {
-            let (name, table) = (trigger.name.to_owned(), trigger.table.to_string());
-            return Err(Error::NoTrigger { name, table });
-        }
+    if let Some(fault) = faults_of(client, &site).await?.into_iter().next() {
+        return Err(fault);
     }
     let differing = behaviour::differing(client, &site).await?;
     if !differing.is_empty() {
@@ -48,6 +33,62 @@ pub async fn check(client: &Client, settings: &settings::Site) -> Result<Site, E
         );
     }
     Ok(site)
+}
+
+/// Everything that is not in place any more, each with the command that mends it; an empty list is what one wants to
+/// see. The site's tables may have been dropped, created anew or altered since the start.
+///
+/// # Errors
+/// When the database cannot be reached or refuses a statement.
+pub async fn faults(
+    client: &Client,
+    settings: &settings::Site,
+) -> Result<Vec<Error>, connection::Error> {
+    let found = async {
+        installed(client).await?;
+        let site = Site::inspect(client, settings).await?;
+        same_site(client, &site).await?;
+        faults_of(client, &site).await
+    };
+    match found.await {
+        Ok(faults) => Ok(faults),
+        Err(Error::Connection(error)) => Err(error),
+        Err(fault) => Ok(vec![fault]),
+    }
+}
+
+/// Types first: the command that mends them mends the rest as well.
+async fn faults_of(client: &Client, site: &Site) -> Result<Vec<Error>, Error> {
+    let misfits = keys::misfits(client, site).await?;
+    let mut faults: Vec<Error> = misfits.iter().map(keys::Misfit::complain).collect();
+    for reference in references::wanted(site) {
+        if !reference.is_there(client).await? {
+            let table = reference.table.to_string();
+            faults.push(Error::NoReference { table });
+        }
+    }
+    for trigger in triggers::wanted(site) {
+        if !trigger.is_attached(client).await? {
+            let (name, table) = (trigger.name.to_owned(), trigger.table.to_string());
+            faults.push(Error::NoTrigger { name, table });
+        }
+    }
+    Ok(faults)
+}
+
+/// Refuses a schema that is missing, or of another release.
+///
+/// # Errors
+/// A sentence that names the command that mends it.
+pub async fn installed(client: &Client) -> Result<(), Error> {
+    match installed_version(client).await? {
+        None => Err(Error::NotInstalled),
+        Some(found) if found < newest_version() => Err(Error::TooOld {
+            found,
+            needed: newest_version(),
+        }),
+        Some(_) => not_newer(client).await,
+    }
 }
 
 pub(super) async fn server(client: &Client) -> Result<(), Error> {
@@ -88,9 +129,11 @@ pub(super) async fn same_site(client: &Client, site: &Site) -> Result<(), Error>
     }
 }
 
-/// Tells one site's names and types from another's.
+/// Tells one site's names from another's. Types may change: see `keys`.
 pub(super) fn site_digest(site: &Site) -> String {
-    behaviour::digest(&format!("{:?}", site.names()))
+    let mut names = site.names();
+    names.retain(|name, _| !name.ends_with("_type"));
+    behaviour::digest(&format!("{names:?}"))
 }
 
 /// Refuses to purge by another expiry than the installed one, which would be counted in one way and deleted in another,
@@ -118,7 +161,10 @@ pub(super) fn expiry_digest(site: &Site) -> String {
     behaviour::digest(&format!("{:?}", site.expires))
 }
 
-async fn has_table(client: &Client, name: &str) -> Result<bool, Error> {
+pub(super) async fn has_table(
+    client: &impl GenericClient,
+    name: &str,
+) -> Result<bool, connection::Error> {
     let row = client
         .query_one(
             "-- schema::check::has_table

@@ -93,13 +93,34 @@ pub enum Error {
     )]
     TooNew { found: i32, known: i32 },
     #[error(
-        "session_reaper was installed for other tables or other types than the settings name now: set [site] back, or run `session-reaper uninstall` and `session-reaper migrate`"
+        "session_reaper was installed for other tables or columns than the settings name now: set [site] back, or run `session-reaper uninstall` and `session-reaper migrate`"
     )]
     OtherSite,
     #[error(
         "the trigger {name} on {table} is missing, disabled or not ours: run `session-reaper migrate`"
     )]
     NoTrigger { name: String, table: String },
+    #[error(
+        "session_reaper is paused since {since} by {by} for a migration of the site's: when that is done, run `session-reaper resume`"
+    )]
+    Paused { since: String, by: String },
+    #[error(
+        "{table}.{column} is of type {is} now, and our keys are still {ours}: run `session-reaper resume`, which changes them"
+    )]
+    KeyType {
+        table: String,
+        column: String,
+        is: String,
+        ours: String,
+    },
+    #[error(
+        "the key of {table} went from {ours} to {is}, which is another kind of key, so links and revocations cannot be carried over: run `session-reaper uninstall` and `session-reaper migrate`, and `session-reaper revoke --all` if a password may have changed meanwhile"
+    )]
+    NoCast {
+        table: String,
+        is: String,
+        ours: String,
+    },
     #[error(
         "the role {role} does not own {what}: run this as {owner}, or as a role that is a member of it"
     )]

@@ -5,9 +5,9 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, catalog, check, expiry,
+    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, catalog, check, expiry, keys,
     patience::{LOCK_TRIES, retry_or_fail, wait_for_turn},
-    references, rights,
+    pause, references, rights,
     template::quote_literal,
     triggers,
 };
@@ -80,40 +80,66 @@ async fn migrate_on(
     check::server(client).await?;
     lock(client).await?;
     check::not_newer(client).await?;
+    if let Some(pause) = pause::current(client).await? {
+        return Err(pause.refuse());
+    }
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
-    rights::check(client, &site).await?;
+    prepare(client, &site).await?;
+    if check::has_table(client, "session_reaper.user_session").await?
+        && let Some(misfit) = keys::misfits(client, &site).await?.first()
+    {
+        return Err(misfit.complain());
+    }
+    let migrations = shape(client, &site, version).await?;
+    let installed = if version < newest_version() {
+        // Functions and triggers are those of the newest shape.
+        Installed::default()
+    } else {
+        install(client, &site, settings).await?
+    };
+    Ok(Installed {
+        migrations,
+        ..installed
+    })
+}
+
+/// Refuses a role with which it could not be finished.
+pub(super) async fn prepare(client: &Client, site: &Site) -> Result<(), Error> {
+    rights::check(client, site).await?;
     // The functions run as the role that migrates.
     for table in [&site.sessions, &site.users] {
         catalog::require_no_row_security(client, table).await?;
     }
-    check::plausible_expiry(client, &site).await?;
+    check::plausible_expiry(client, site).await
+}
+
+/// Everything but the shape: foreign keys, functions, triggers, rights.
+pub(super) async fn install(
+    client: &mut Client,
+    site: &Site,
+    settings: &settings::Site,
+) -> Result<Installed, Error> {
     let mut installed = Installed {
-        migrations: shape(client, &site, version).await?,
+        references: references::mend(client, site).await?,
         ..Installed::default()
     };
-    if version < newest_version() {
-        // Functions and triggers are those of the newest shape.
-        return Ok(installed);
-    }
-    installed.references = references::mend(client, &site).await?;
     client.batch_execute("set lock_timeout = '3s'").await?;
-    behaviour::remember(client, "site", &check::site_digest(&site)).await?;
-    installed.behaviour = behaviour::apply(client, &site).await?;
+    behaviour::remember(client, "site", &check::site_digest(site)).await?;
+    installed.behaviour = behaviour::apply(client, site).await?;
     if installed.behaviour.contains(&"purge") {
         installed.expiry = Some(expiry::in_words(site.expires.as_ref()));
     }
-    behaviour::remember(client, "expiry", &check::expiry_digest(&site)).await?;
-    installed.detached = triggers::detach_others(client, &site).await?;
-    for trigger in triggers::wanted(&site) {
-        if !trigger.is_attached(client).await? {
-            attach(client, &trigger).await?;
+    behaviour::remember(client, "expiry", &check::expiry_digest(site)).await?;
+    installed.detached = triggers::detach_others(client, site).await?;
+    for trigger in triggers::wanted(site) {
+        if trigger.ensure(client).await? {
             installed
                 .triggers
                 .push(format!("{} on {}", trigger.name, trigger.table));
         }
     }
-    rights::grant(client, &site, settings).await?;
+    rights::grant(client, site, settings).await?;
     Ok(installed)
 }
 
@@ -128,7 +154,11 @@ pub(super) async fn lock(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<String>, Error> {
+pub(super) async fn shape(
+    client: &mut Client,
+    site: &Site,
+    version: i32,
+) -> Result<Vec<String>, Error> {
     client
         .batch_execute(
             "create schema if not exists session_reaper;
@@ -164,20 +194,6 @@ async fn shape(client: &mut Client, site: &Site, version: i32) -> Result<Vec<Str
     }
     Err(Error::Busy {
         what: format!("{} and {}", site.sessions, site.users),
-        tries: LOCK_TRIES,
-    })
-}
-
-async fn attach(client: &mut Client, trigger: &triggers::Trigger<'_>) -> Result<(), Error> {
-    for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, &[trigger.table.oid], attempt).await?;
-        match trigger.attach(client).await {
-            Err(Error::Connection(error)) if error.is_lock_timeout() => {}
-            result => return result,
-        }
-    }
-    Err(Error::Busy {
-        what: trigger.table.to_string(),
         tries: LOCK_TRIES,
     })
 }

@@ -44,6 +44,16 @@ pub async fn mend(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
     Ok(mended)
 }
 
+/// Takes them off, a table at a time.
+pub async fn drop(client: &Client, site: &Site) -> Result<(), Error> {
+    for Reference { table, name, .. } in wanted(site) {
+        let drop =
+            format!("alter table session_reaper.user_session drop constraint if exists {name}");
+        patience::execute(client, &[table.oid], &table.to_string(), &drop).await?;
+    }
+    Ok(())
+}
+
 impl Reference<'_> {
     /// Whether it is there and refers to the table that has this name now.
     pub async fn is_there(&self, client: &Client) -> Result<bool, Error> {
@@ -54,7 +64,10 @@ impl Reference<'_> {
                     select
                     from pg_catalog.pg_constraint c
                     where c.conrelid = 'session_reaper.user_session'::pg_catalog.regclass
-                      and c.conname = $1::text and c.contype = 'f' and c.confrelid = $2 and c.convalidated)",
+                      and c.conname = $1::text and c.contype = 'f' and c.confrelid = $2 and c.convalidated
+                      -- \"disable trigger all\" switches a foreign key off, too.
+                      and not exists (
+                        select from pg_catalog.pg_trigger t where t.tgconstraint = c.oid and t.tgenabled = 'D'))",
                 &[&self.name, &self.table.oid],
             )
             .await?;

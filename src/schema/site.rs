@@ -48,6 +48,8 @@ pub struct Column {
     pub sql_type: String,
     /// Type without its length, for arrays and variables.
     pub base_type: String,
+    /// What the catalog knows it by, whatever it is called.
+    pub(super) number: i16,
 }
 
 impl Table {

@@ -1,10 +1,11 @@
 //! The triggers on the site's tables. Each is attached in a transaction of its own, and only where it
 //! differs from what is there, because that locks a table which every login needs.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, GenericClient};
 
 use super::{
-    Column, Error, Site, Table, behaviour, patience,
+    Column, Error, Site, Table, behaviour,
+    patience::{self, LOCK_TRIES},
     template::{quote_identifier, quote_literal},
     watch::Watch,
 };
@@ -17,16 +18,29 @@ pub struct Trigger<'a> {
     pub table: &'a Table,
     pub(super) when: String,
     pub(super) action: String,
+    /// What is done in its place while the site migrates; nothing where it may be missing for so long.
+    pub(super) paused: Option<Paused>,
+}
+
+/// A trigger that names no column, so that the site may change the type of any.
+pub struct Paused {
+    /// `update`, `insert` or `delete`.
+    pub(super) event: &'static str,
+    pub(super) action: String,
 }
 
 /// All that this site needs.
 pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
     // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade to the links.
-    let own = |name: &str, table, when: String| Trigger {
+    let own = |name: &str, table, when: String, event, key: &Column| Trigger {
         name: format!("A_session_reaper_{name}"),
         table,
         when: format!("after {when}"),
         action: format!("session_reaper.{name}()"),
+        paused: Some(Paused {
+            event,
+            action: format!("session_reaper.paused_{name}({})", place(key)),
+        }),
     };
     let renamed = |column: &Column| {
         let key = quote_identifier(&column.name);
@@ -36,15 +50,35 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
     };
     let deleted = "delete on {table} for each row".to_owned();
     let own = [
-        own("user_deleted", &site.users, deleted),
-        own("user_renamed", &site.users, renamed(&site.user_key)),
+        own(
+            "user_deleted",
+            &site.users,
+            deleted,
+            "delete",
+            &site.user_key,
+        ),
+        own(
+            "user_renamed",
+            &site.users,
+            renamed(&site.user_key),
+            "update",
+            &site.user_key,
+        ),
         own(
             "session_renamed",
             &site.sessions,
             renamed(&site.session_key),
+            "update",
+            &site.session_key,
         ),
     ];
     site.watched.iter().map(Watch::trigger).chain(own).collect()
+}
+
+/// A column as two arguments of a trigger: its number, by which it is found under another name, and its name, by
+/// which it is found when it was dropped and added again.
+pub(super) fn place(column: &Column) -> String {
+    format!("'{}', {}", column.number, quote_literal(&column.name))
 }
 
 /// A trigger of ours on a table of the site, wanted or not.
@@ -94,15 +128,21 @@ impl Attached {
 
     /// Takes it off.
     pub(super) async fn drop(&self, client: &Client) -> Result<(), Error> {
-        let (name, table) = (quote_identifier(&self.name), self.table());
-        let statement = format!("drop trigger if exists {name} on {table}");
-        patience::execute(client, &[self.oid], &table, &statement).await
+        take_off(client, self.oid, &self.table(), &self.name).await
     }
 
     fn is(&self, trigger: &Trigger<'_>) -> bool {
         let Table { schema, name, .. } = trigger.table;
         (&self.schema, &self.table, &self.name) == (schema, name, &trigger.name)
     }
+}
+
+async fn take_off(client: &Client, oid: u32, table: &str, name: &str) -> Result<(), Error> {
+    let statement = format!(
+        "drop trigger if exists {} on {table}",
+        quote_identifier(name)
+    );
+    patience::execute(client, &[oid], table, &statement).await
 }
 
 /// Takes off the triggers of ours that the settings ask for no more.
@@ -119,7 +159,24 @@ pub async fn detach_others(client: &Client, site: &Site) -> Result<Vec<String>, 
     Ok(detached)
 }
 
-impl Trigger<'_> {
+impl<'a> Trigger<'a> {
+    /// The one that takes its place, under its name, while the site migrates.
+    pub fn during_pause(&self) -> Option<Trigger<'a>> {
+        let paused = self.paused.as_ref()?;
+        Some(Trigger {
+            name: self.name.clone(),
+            table: self.table,
+            when: format!("after {} on {{table}} for each row", paused.event),
+            action: paused.action.clone(),
+            paused: None,
+        })
+    }
+
+    /// Takes it off.
+    pub(super) async fn drop(&self, client: &Client) -> Result<(), Error> {
+        take_off(client, self.table.oid, &self.table.quoted(), &self.name).await
+    }
+
     fn definition(&self) -> String {
         format!(
             "create or replace trigger {} {} execute function {}",
@@ -129,44 +186,74 @@ impl Trigger<'_> {
         )
     }
 
-    /// Ends the comment on the trigger, and tells on a look whether it is the one that is wanted.
-    fn mark(&self) -> String {
-        let digest = behaviour::digest(&self.definition());
-        format!("session-reaper {}", &digest[..12])
+    /// Ends the comment on the trigger: which text made it, and what the catalog has made of that. A trigger that
+    /// somebody has replaced keeps its comment, but no longer agrees with it.
+    fn mark(&self, in_catalog: &str) -> String {
+        let digest = |text| behaviour::digest(text)[..12].to_owned();
+        let (ours, theirs) = (digest(&self.definition()), digest(in_catalog));
+        format!("session-reaper {ours} {theirs}")
     }
 
     /// Whether it is there, enabled and as this release defines it.
-    pub async fn is_attached(&self, client: &Client) -> Result<bool, Error> {
+    pub async fn is_attached(&self, client: &impl GenericClient) -> Result<bool, Error> {
         let row = client
             .query_opt(
                 "-- schema::triggers::is_attached
-                select t.tgenabled in ('O', 'A'), pg_catalog.obj_description(t.oid, 'pg_trigger')
+                select t.tgenabled in ('O', 'A'), pg_catalog.obj_description(t.oid, 'pg_trigger'),
+                    session_reaper.trigger_text(t.oid)
                 from pg_catalog.pg_trigger t
                 where t.tgrelid = $1 and t.tgname = $2::text",
                 &[&self.table.oid, &self.name],
             )
             .await?;
         Ok(row.is_some_and(|row| {
-            let comment: Option<String> = row.get(1);
-            row.get(0) && comment.is_some_and(|comment| comment.ends_with(&self.mark()))
+            let (enabled, comment): (bool, Option<String>) = (row.get(0), row.get(1));
+            let mark = self.mark(row.get(2));
+            enabled && comment.is_some_and(|comment| comment.ends_with(&mark))
         }))
     }
 
+    /// Attaches it unless it is there; says whether it had to. Tries for its lock again and again.
+    pub async fn ensure(&self, client: &mut Client) -> Result<bool, Error> {
+        if self.is_attached(client).await? {
+            return Ok(false);
+        }
+        for attempt in 0..LOCK_TRIES {
+            patience::wait_for_turn(client, &[self.table.oid], attempt).await?;
+            match self.attach(client).await {
+                Err(Error::Connection(error)) if error.is_lock_timeout() => {}
+                result => return result.map(|()| true),
+            }
+        }
+        Err(Error::Busy {
+            what: self.table.to_string(),
+            tries: LOCK_TRIES,
+        })
+    }
+
     /// Attaches it in one transaction, under the caller's lock time-out.
-    pub async fn attach(&self, client: &mut Client) -> Result<(), Error> {
+    async fn attach(&self, client: &mut Client) -> Result<(), Error> {
+        let (table, name) = (self.table.quoted(), quote_identifier(&self.name));
+        let transaction = client.transaction().await?;
+        transaction.batch_execute(&self.definition()).await?;
+        let row = transaction
+            .query_one(
+                "-- schema::triggers::attach
+                select session_reaper.trigger_text(t.oid)
+                from pg_catalog.pg_trigger t
+                where t.tgrelid = $1 and t.tgname = $2::text",
+                &[&self.table.oid, &self.name],
+            )
+            .await?;
         let comment = format!(
             "Asks for sessions to end; see function {}. {}",
             self.action,
-            self.mark()
+            self.mark(row.get(0))
         );
-        let transaction = client.transaction().await?;
-        transaction.batch_execute(&self.definition()).await?;
+        let comment = quote_literal(&comment);
         transaction
             .batch_execute(&format!(
-                "alter table {table} enable trigger {name}; comment on trigger {name} on {table} is {comment}",
-                table = self.table.quoted(),
-                name = quote_identifier(&self.name),
-                comment = quote_literal(&comment),
+                "alter table {table} enable trigger {name}; comment on trigger {name} on {table} is {comment}"
             ))
             .await?;
         transaction.commit().await?;

@@ -6,7 +6,7 @@ use super::{
     Column, Error, Table, behaviour,
     catalog::{column, columns, table},
     template::{quote_identifier, quote_literal},
-    triggers::Trigger,
+    triggers::{Paused, Trigger, place},
 };
 use crate::settings::{self, Event, Policy, Watched};
 
@@ -89,7 +89,23 @@ impl Watch {
                 self.condition(row)
             ),
             action: self.action(),
+            paused: Some(Paused {
+                event,
+                action: self.paused_action(),
+            }),
         }
+    }
+
+    /// The same without a condition, which would name columns: the function compares.
+    fn paused_action(&self) -> String {
+        let mut arguments = vec![
+            quote_literal(&self.reason),
+            quote_literal(self.policy),
+            place(&self.user_column),
+            place(&self.column),
+        ];
+        arguments.extend(self.becomes.as_deref().map(quote_literal));
+        format!("session_reaper.paused_change({})", arguments.join(", "))
     }
 
     fn action(&self) -> String {

@@ -45,6 +45,9 @@ pub struct Site {
     pub expires_unit: Option<EpochUnit>,
     /// How long after the time in `expires_column` a session expires, in seconds; left out: at that time.
     pub lifetime_s: Option<u64>,
+    /// How often the daemon checks that its triggers, foreign keys and key types are as they should be, in seconds.
+    #[serde(default = "a_minute")]
+    pub check_interval_s: u64,
     /// Role that the daemon connects as, if it is not the one that migrates: `migrate` grants it what it needs.
     pub daemon_role: Option<String>,
     /// Roles that the app connects as and that link sessions: `migrate` lets them.
@@ -56,6 +59,10 @@ impl Default for Site {
     fn default() -> Self {
         super::presets::usual_site()
     }
+}
+
+fn a_minute() -> u64 {
+    60
 }
 
 /// What a number that stands for a time counts.

@@ -40,6 +40,7 @@ fn database(database: &super::Database) -> Result<(), Error> {
 
 fn site(site: &Site) -> Result<(), Error> {
     named(site)?;
+    within("site.check_interval_s", site.check_interval_s, 1..=DAY_S)?;
     let roles = site.app_roles.iter().map(|role| ("site.app_roles", role));
     let path = site.user_path.iter().flatten();
     let given = [

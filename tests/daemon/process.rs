@@ -6,4 +6,5 @@ pub mod program;
 mod revoking;
 mod secrecy;
 mod service_manager;
+mod sessions;
 mod signals;

@@ -20,7 +20,11 @@ async fn every_subcommand_explains_itself_and_its_arguments() {
             "revoke",
             vec!["[USER]", "--all", "--reason", "--wait-s", "--json"],
         ),
+        ("sessions", vec!["<USER>", "--json", "no credential"]),
+        ("pause", vec!["--json", "session-reaper resume"]),
+        ("resume", vec!["--json"]),
         ("status", vec!["--json"]),
+        ("doctor", vec!["--json"]),
         ("demo", vec!["--once"]),
         ("uninstall", vec!["--yes"]),
     ];
@@ -41,7 +45,7 @@ async fn every_subcommand_explains_itself_and_its_arguments() {
     let listed = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     assert_eq!(
         listed.count(),
-        7 + 1,
+        11 + 1,
         "each but `help` is tried above: {overview}"
     );
 }

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::program::{Daemon, run};
+use super::program::{Daemon, run, run_with};
 use crate::stage::{Database, wait_until};
 
 #[tokio::test]
@@ -70,6 +70,47 @@ async fn everybody_is_revoked_whether_a_daemon_runs_or_not() {
         assert_eq!(database.count(&sessions).await, 0);
         drop(daemon);
     }
+}
+
+#[tokio::test]
+async fn a_revocation_of_everybody_says_how_far_it_is_where_there_is_no_terminal() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    database.log_in(user, 10).await;
+    let mut app = database.connect().await;
+    let open = app.transaction().await.unwrap();
+    open.batch_execute("select 1").await.unwrap();
+
+    let ended = run(
+        database.url(),
+        &["revoke", "--all", "--wait-s", "6", "--json"],
+    )
+    .await;
+
+    let lines: Vec<&str> = ended.stderr.lines().collect();
+    assert_eq!(lines, ["10 of 10 sessions ended, settling"]);
+    let report: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(
+        (&report["sessions"], &report["settled"]),
+        (&10.into(), &false.into())
+    );
+}
+
+#[tokio::test]
+async fn everybody_is_revoked_however_long_that_takes_longer_than_others_are_waited_for() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let sessions = database.log_in(user, 300).await;
+    let settings = [("SESSION_REAPER_REVOKE_BATCH_ROWS", "1")];
+    // Three hundred transactions, with rests: seconds.
+    let ended = run_with(
+        database.url(),
+        &["revoke", "--all", "--wait-s", "1"],
+        &settings,
+    )
+    .await;
+    assert_eq!(ended.code, Some(0), "{}{}", ended.stdout, ended.stderr);
+    assert_eq!(database.count(&sessions).await, 0);
 }
 
 #[tokio::test]

@@ -1,0 +1,177 @@
+-- What stands in for the triggers while the site migrates (session-reaper pause). PostgreSQL refuses to change the type
+-- of a column that a trigger's definition names, so these name none and find their columns anew for every row: by
+-- number, which survives a new name, or else by name, which survives a column that is dropped and added. Slow, and
+-- that is fine for so long. Changes are noted as ever (P3), and wait.
+
+create or replace function session_reaper.is_paused()
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select exists (select from session_reaper.pause)
+$$;
+
+comment on function session_reaper.is_paused() is
+    'Whether nothing is to be ended or purged for now, because the site migrates.';
+
+create or replace function session_reaper.column_now(relation oid, number smallint, known_as name)
+returns name
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select a.attname
+    from pg_catalog.pg_attribute a
+    where a.attrelid = relation and not a.attisdropped and (a.attnum = number or a.attname = known_as)
+    order by a.attnum = number desc
+    limit 1
+$$;
+
+comment on function session_reaper.column_now(oid, smallint, name) is
+    'What a column is called now; null if there is none. For the functions of this schema only.';
+
+-- A key that does not fit our own type yet, such as the first one beyond integer, is kept as text until resume has
+-- changed that type.
+create or replace function session_reaper.request_in_pause(for_user text, why text, under_policy text, keep_session text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform session_reaper.request('user', cast(for_user as :user_key_type), why, under_policy, keep_session);
+exception when data_exception then
+    insert into session_reaper.change default values on conflict on constraint change_is_one_a_transaction do nothing;
+    insert into session_reaper.paused_request (change_id, user_key, reason, policy, keep_digest)
+    select c.id, for_user, why, under_policy,
+        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex')
+    from session_reaper.change c
+    where c.xid = pg_catalog.pg_current_xact_id() and c.begun_at = pg_catalog.now();
+end
+$$;
+
+comment on function session_reaper.request_in_pause(text, text, text, text) is
+    'Like request(), for a user whose key may not fit our type before session-reaper resume.';
+
+create or replace function session_reaper.paused_change()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    owner_column name := session_reaper.column_now(tg_relid, tg_argv[2]::smallint, tg_argv[3]);
+    watched_column name := session_reaper.column_now(tg_relid, tg_argv[4]::smallint, tg_argv[5]);
+    changed record := case when tg_op = 'DELETE' then old else new end;
+    counts boolean := true;
+    user_id text;
+begin
+    if owner_column is null
+        or watched_column is null
+        or coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') = 'on'
+    then
+        return null;
+    end if;
+    if tg_op = 'UPDATE' then
+        execute pg_catalog.format('select ($1).%1$I is distinct from ($2).%1$I', watched_column)
+            into counts using old, new;
+    end if;
+    if counts and tg_nargs > 6 then
+        begin
+            execute pg_catalog.format('select ($1).%I = %L', watched_column, tg_argv[6]) into counts using changed;
+        exception when data_exception or undefined_function then
+            -- Of its new type the column cannot have that value: every change counts (fail closed).
+            counts := true;
+        end;
+    end if;
+    if counts then
+        execute pg_catalog.format('select ($1).%I::text', owner_column) into user_id using changed;
+        if user_id is not null then
+            perform session_reaper.request_in_pause(user_id, tg_argv[0], tg_argv[1],
+                pg_catalog.current_setting('session_reaper.keep_session', true));
+        end if;
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.paused_change() is
+    'What credential_changed() and factor_changed() do, without naming a column. Arguments: reason, policy, number and name of the column that names the user, number and name of the one that is watched, and the only value that counts, if there is one.';
+
+-- A key that does not fit our type is in no link.
+create or replace function session_reaper.paused_user_deleted()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    user_id text;
+begin
+    execute pg_catalog.format('select ($1).%I::text', session_reaper.column_now(tg_relid, tg_argv[0]::smallint, tg_argv[1]))
+        into user_id using old;
+    perform session_reaper.end_sessions_of_deleted(cast(user_id as :user_key_type));
+    return null;
+exception when data_exception then
+    return null;
+end
+$$;
+
+comment on function session_reaper.paused_user_deleted() is
+    'What user_deleted() does, without naming a column. Arguments: number and name of the users'' key.';
+
+-- The foreign keys are gone for as long, so the links follow here. To a key that does not fit our type they cannot:
+-- resume drops them, and their sessions count as not read yet.
+create or replace function session_reaper.paused_user_renamed()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    key name := session_reaper.column_now(tg_relid, tg_argv[0]::smallint, tg_argv[1]);
+    from_key text;
+    to_key text;
+begin
+    execute pg_catalog.format('select ($1).%1$I::text, ($2).%1$I::text', key) into from_key, to_key using old, new;
+    if from_key is distinct from to_key then
+        perform session_reaper.follow_user(cast(from_key as :user_key_type), cast(to_key as :user_key_type));
+        update session_reaper.user_session l
+        set user_id = cast(to_key as :user_key_type)
+        where l.user_id = cast(from_key as :user_key_type);
+    end if;
+    return null;
+exception when data_exception then
+    return null;
+end
+$$;
+
+comment on function session_reaper.paused_user_renamed() is
+    'What user_renamed() and the foreign key do, without naming a column. Arguments: number and name of the users'' key.';
+
+create or replace function session_reaper.paused_session_renamed()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    key name := session_reaper.column_now(tg_relid, tg_argv[0]::smallint, tg_argv[1]);
+    from_key text;
+    to_key text;
+begin
+    execute pg_catalog.format('select ($1).%1$I::text, ($2).%1$I::text', key) into from_key, to_key using old, new;
+    if from_key is distinct from to_key then
+        perform session_reaper.follow_session(cast(from_key as :session_key_base_type), cast(to_key as :session_key_base_type));
+        update session_reaper.user_session l
+        set session_key = cast(to_key as :session_key_base_type)
+        where l.session_key = cast(from_key as :session_key_base_type);
+    end if;
+    return null;
+exception when data_exception or unique_violation then
+    return null;
+end
+$$;
+
+comment on function session_reaper.paused_session_renamed() is
+    'What session_renamed() and the foreign key do, without naming a column. Arguments: number and name of the sessions'' key.';

@@ -1,0 +1,187 @@
+//! Coming back after the site has migrated: everything is looked up anew, our keys get the types that the site's have
+//! now, and what stepped back stands where it stood. Each step can be repeated, so one that was interrupted is simply
+//! run again; the row that says "paused" goes last.
+
+use tokio_postgres::Client;
+
+use super::{
+    Error, Installed, Site, check, keys,
+    migrate::{install, lock, prepare, shape},
+    newest_version, patience,
+    pause::{Pause, current, step_back},
+    template::quote_identifier,
+    triggers,
+};
+use crate::{connection::Target, settings};
+
+/// What `resume` did.
+#[derive(Debug, Default)]
+pub struct Resumed {
+    /// The pause that it ended; none if there was none.
+    pub pause: Option<Pause>,
+    /// Keys of ours that have got another type.
+    pub keys: Vec<String>,
+    /// Links that were dropped, because their session is gone.
+    pub without_session: u64,
+    /// Links that were dropped, because their user is gone.
+    pub without_user: u64,
+    /// Tables that lost our triggers during the pause, so that nobody knows what changed there.
+    pub unwatched: Vec<String>,
+    /// Everything that was put back.
+    pub installed: Installed,
+    /// Revocations that waited and are worked on now.
+    pub waited: i64,
+    /// Sessions that are linked to nobody.
+    pub unlinked: i64,
+}
+
+/// Ends a pause; without one, mends what a migration of the site's has harmed.
+///
+/// # Errors
+/// What is not installed, a site that does not fit the settings, a key that became of another kind, a missing right, a
+/// lock that is not to be had. What was done before the error stays, and the pause with it.
+pub async fn resume(target: &Target, settings: &settings::Site) -> Result<Resumed, Error> {
+    let (mut client, connection) = target.connect().await?;
+    let driver = tokio::spawn(connection);
+    let result = resume_on(&mut client, settings).await;
+    // Dropping the client ends the connection, and with it the advisory lock.
+    drop(client);
+    let _ = driver.await;
+    result
+}
+
+async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Resumed, Error> {
+    check::server(client).await?;
+    lock(client).await?;
+    if check::installed_version(client).await?.is_none() {
+        return Err(Error::NotInstalled);
+    }
+    check::not_newer(client).await?;
+    let site = Site::inspect(client, settings).await?;
+    check::same_site(client, &site).await?;
+    prepare(client, &site).await?;
+    let migrations = shape(client, &site, newest_version()).await?;
+    let mut resumed = Resumed {
+        pause: current(client).await?,
+        ..Resumed::default()
+    };
+    if resumed.pause.as_ref().is_some_and(|pause| pause.complete) {
+        resumed.unwatched = unwatched(client, &site).await?;
+    }
+    if !keys::misfits(client, &site).await?.is_empty() {
+        // Where nobody has paused: the foreign keys must not check what is about to change its type.
+        step_back(client, &site).await?;
+    }
+    (resumed.without_session, resumed.without_user) = drop_links(client, &site).await?;
+    resumed.keys = keys::adapt(client, &site).await?;
+    keys::adapt_persistence(client, &site).await?;
+    resumed.installed = install(client, &site, settings).await?;
+    resumed.installed.migrations = migrations;
+    let readers = let_readers(client).await?;
+    tracing::debug!(readers, "may look at live_session again");
+    resumed.unlinked = sessions_written_meanwhile(client, &site).await?;
+    end(client, &site).await?;
+    resumed.waited = waiting(client).await?;
+    Ok(resumed)
+}
+
+/// Tables of the site on which a trigger that ends sessions is missing: one that is created anew has lost it.
+async fn unwatched(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
+    let mut tables = Vec::new();
+    for trigger in triggers::wanted(site) {
+        let Some(stand_in) = trigger.during_pause() else {
+            continue;
+        };
+        // An interrupted resume may have put it back.
+        let stands = stand_in.is_attached(client).await? || trigger.is_attached(client).await?;
+        let table = trigger.table.to_string();
+        if !stands && trigger.table != &site.sessions && !tables.contains(&table) {
+            tables.push(table);
+        }
+    }
+    Ok(tables)
+}
+
+/// Compared as text, since the types may not be comparable before they are adapted.
+async fn drop_links(client: &Client, site: &Site) -> Result<(u64, u64), Error> {
+    let drop = |ours, table: String, key: &str| {
+        format!(
+            "-- schema::resume::drop_links
+            delete from session_reaper.user_session l
+            where not exists (select from {table} t where t.{key}::text = l.{ours}::text)",
+            key = quote_identifier(key),
+        )
+    };
+    let of_sessions = drop(
+        "session_key",
+        site.sessions.quoted(),
+        &site.session_key.name,
+    );
+    let of_users = drop("user_id", site.users.quoted(), &site.user_key.name);
+    client.batch_execute("set lock_timeout = '3s'").await?;
+    Ok((
+        client.execute(&of_sessions, &[]).await?,
+        client.execute(&of_users, &[]).await?,
+    ))
+}
+
+/// What a session says that was written during the pause has not been read by anybody: this is where that is put
+/// right. A release that reads sessions itself has them read again here; now they are counted, for the operator.
+async fn sessions_written_meanwhile(client: &Client, site: &Site) -> Result<i64, Error> {
+    let statement = format!(
+        "-- schema::resume::sessions_written_meanwhile
+        select count(*) from {} s
+        where not exists (select from session_reaper.user_session l where l.session_key = s.{})",
+        site.sessions.quoted(),
+        quote_identifier(&site.session_key.name),
+    );
+    Ok(client.query_one(&statement, &[]).await?.get(0))
+}
+
+/// Whoever might look at the view before may do so again; a role that is gone has no say.
+async fn let_readers(client: &Client) -> Result<usize, Error> {
+    let rows = client
+        .query(
+            "-- schema::resume::let_readers
+            select pg_catalog.quote_ident(r.rolname)
+            from session_reaper.pause p
+            join pg_catalog.pg_roles r on r.rolname = any (p.readers)",
+            &[],
+        )
+        .await?;
+    for row in &rows {
+        let role: &str = row.get(0);
+        client
+            .batch_execute(&format!(
+                "grant select on session_reaper.live_session to {role}"
+            ))
+            .await?;
+    }
+    Ok(rows.len())
+}
+
+/// What waited as text fits now. Daemons look at once, and not after their next poll.
+async fn end(client: &Client, site: &Site) -> Result<(), Error> {
+    let statements = format!(
+        "insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest)
+            select r.change_id, 'user', cast(r.user_key as {}), r.reason, r.policy, r.keep_digest
+            from session_reaper.paused_request r
+            order by r.id;
+        delete from session_reaper.paused_request;
+        delete from session_reaper.pause;
+        select pg_catalog.pg_notify('session_reaper', '')",
+        site.user_key.base_type
+    );
+    patience::execute(client, &[], "session_reaper.pause", &statements).await
+}
+
+async fn waiting(client: &Client) -> Result<i64, Error> {
+    let row = client
+        .query_one(
+            "-- schema::resume::waiting
+            select count(*) from session_reaper.revocation r where r.state <> 'settled'",
+            &[],
+        )
+        .await?;
+    Ok(row.get(0))
+}
