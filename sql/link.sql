@@ -38,7 +38,7 @@ begin
     insert into session_reaper.user_session as l (session_key, user_id, credential_version)
     values (link_session.session_key, link_session.user_id, link_session.credential_version)
     on conflict on constraint user_session_pkey do update
-        set user_id = excluded.user_id, credential_version = excluded.credential_version
+        set user_id = excluded.user_id, credential_version = excluded.credential_version, read = false
         where l.user_id is distinct from excluded.user_id;
     return true;
 end
@@ -47,7 +47,7 @@ $$;
 comment on function session_reaper.link_session(:session_key_type, :user_key_type, text) is
     'Notes that this user is logged in to this session, in the transaction that logs in. Returns false if the session or the user is gone.';
 
--- A session that changes hands is as young as its new user; a version that was handed back says what the
+-- A session that changes hands is as young as its new user (whoever reads the session dates the link himself); a version that was handed back says what the
 -- login saw. One that cannot be read saw nothing: the session counts as older than every change.
 create or replace function session_reaper.date_link()
 returns trigger
@@ -125,7 +125,7 @@ create or replace trigger date_link
 create or replace trigger date_changed_link
     before update of user_id on session_reaper.user_session
     for each row
-    when (new.user_id is distinct from old.user_id)
+    when (new.user_id is distinct from old.user_id and not new.read)
     execute function session_reaper.date_link();
 
 create or replace trigger hold_link_against_changes

@@ -14,6 +14,7 @@ use crate::{
     connection::{self, Pool, Target},
     listener::Listener,
     purger::Purger,
+    reader::Reader,
     requester::{self, Requester},
     revoker::Revoker,
     schedule::{ScheduledPurger, ring_on_schedule},
@@ -128,14 +129,17 @@ impl Daemon {
             }
             .run(requested, stop()),
         );
+        let reader = Reader::new(pool(), settings(), site.reading.clone());
+        tasks.spawn(worker::run(reader.clone(), Bell::default(), stop()));
         let revoker = Revoker {
             pool: pool(),
             settings: settings(),
+            reader: reader.clone(),
             settler: settle.clone(),
         };
         tasks.spawn(worker::run(revoker, revoke, stop()));
         tasks.spawn(worker::run(
-            Settler::new(pool(), settings()),
+            Settler::new(pool(), settings(), reader),
             settle,
             stop(),
         ));

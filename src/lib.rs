@@ -17,6 +17,8 @@ pub mod listener;
 mod listening;
 mod logging;
 pub mod purger;
+mod reading;
+pub mod reader;
 pub mod requester;
 mod revocation;
 pub mod revoker;

@@ -90,7 +90,7 @@ pub(super) async fn same_site(client: &Client, site: &Site) -> Result<(), Error>
 
 /// Tells one site's names and types from another's.
 pub(super) fn site_digest(site: &Site) -> String {
-    behaviour::digest(&format!("{:?}", site.variables()))
+    behaviour::digest(&format!("{:?}", site.names()))
 }
 
 async fn has_table(client: &Client, name: &str) -> Result<bool, Error> {

@@ -105,6 +105,9 @@ async fn migrate_on(
                 .push(format!("{} on {}", trigger.name, trigger.table));
         }
     }
+    if !site.reading.reads() {
+        client.batch_execute("select session_reaper.stop_reading()").await?;
+    }
     rights::grant(client, &site, settings).await?;
     Ok(installed)
 }

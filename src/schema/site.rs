@@ -3,7 +3,7 @@
 use tokio_postgres::GenericClient;
 
 use super::{
-    Error,
+    Error, Reading,
     catalog::{column, primary_key, require_unique, table},
     template::{Variables, quote_identifier, quote_literal},
     watch::Watch,
@@ -23,6 +23,10 @@ pub struct Site {
     pub users: Table,
     /// The column that identifies a user.
     pub user_key: Column,
+    /// How the user of a session is found.
+    pub reading: Reading,
+    /// Size at which the queue of unread sessions takes nothing more, in bytes.
+    pub queue_limit_bytes: u64,
     /// What ends a user's sessions.
     pub watched: Vec<Watch>,
 }
@@ -99,6 +103,10 @@ impl Site {
                 sql_type: expires.sql_type,
             });
         }
+        let reading = match super::catalog::columns(client, &sessions).await?.into_iter().find(|(column, _)| column.name == "session_data") {
+            Some((column, _)) => Reading::Codec { column, codec: crate::codec::Codec::from(crate::codec::Format::Django) },
+            None => Reading::App,
+        };
         let watched = Watch::all(client, settings, &users, &user_key).await?;
         Ok(Self {
             sessions,
@@ -106,12 +114,22 @@ impl Site {
             expires,
             users,
             user_key,
+            reading,
+            queue_limit_bytes: u64::from(settings.queue_mb) << 20,
             watched,
         })
     }
 
     /// What the variables in `sql/` stand for.
     pub fn variables(&self) -> Variables {
+        let mut variables = self.names();
+        variables.extend(self.reading.variables());
+        variables.insert("queue_limit_bytes", self.queue_limit_bytes.to_string());
+        variables
+    }
+
+    /// Those that cannot change without installing anew: the tables that ours refer to, and their types.
+    pub(super) fn names(&self) -> Variables {
         Variables::from([
             ("session_schema", self.sessions.schema.clone()),
             ("session_table", self.sessions.name.clone()),

@@ -17,6 +17,8 @@ pub struct Trigger<'a> {
     pub table: &'a Table,
     pub(super) when: String,
     pub(super) action: String,
+    /// What has to be done in the transaction that attaches it.
+    pub(super) once_attached: &'static str,
 }
 
 /// All that this site needs.
@@ -27,6 +29,7 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         table,
         when: format!("after {when}"),
         action: format!("session_reaper.{name}()"),
+        once_attached: "",
     };
     let renamed = |column: &Column| {
         let key = quote_identifier(&column.name);
@@ -35,7 +38,7 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         )
     };
     let deleted = "delete on {table} for each row".to_owned();
-    let own = [
+    let own_triggers = [
         own("user_deleted", &site.users, deleted),
         own("user_renamed", &site.users, renamed(&site.user_key)),
         own(
@@ -44,7 +47,15 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
             renamed(&site.session_key),
         ),
     ];
-    site.watched.iter().map(Watch::trigger).chain(own).collect()
+    let reading = site.reading.triggers();
+    let reading = reading.into_iter().map(|(name, when, function)| Trigger {
+        action: format!("session_reaper.{function}()"),
+        // What was written before it was there, nobody has noted.
+        once_attached: "select session_reaper.read_all_again('installed')",
+        ..own(name, &site.sessions, when)
+    });
+    let watched = site.watched.iter().map(Watch::trigger);
+    watched.chain(reading).chain(own_triggers).collect()
 }
 
 /// A trigger of ours on a table of the site, wanted or not.
@@ -169,6 +180,7 @@ impl Trigger<'_> {
                 comment = quote_literal(&comment),
             ))
             .await?;
+        transaction.batch_execute(self.once_attached).await?;
         transaction.commit().await?;
         Ok(())
     }

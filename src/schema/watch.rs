@@ -89,6 +89,7 @@ impl Watch {
                 self.condition(row)
             ),
             action: self.action(),
+            once_attached: "",
         }
     }
 

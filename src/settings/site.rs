@@ -22,6 +22,9 @@ pub struct Site {
     pub session_key: String,
     /// Column that says when a session expires (timestamp with time zone).
     pub expires_column: String,
+    /// Size at which the queue of sessions that are still to be read takes nothing more, in MiB. Without a daemon for days
+    /// it would fill the disk; past this size, all sessions are read anew when the daemon is back.
+    pub queue_mb: u32,
     /// Role that the daemon connects as, if it is not the one that migrates: `migrate` grants it what it needs.
     pub daemon_role: Option<String>,
     /// Roles that the app connects as and that link sessions: `migrate` lets them.
@@ -38,6 +41,7 @@ impl Default for Site {
             session_table: "django_session".to_owned(),
             session_key: "session_key".to_owned(),
             expires_column: "expire_date".to_owned(),
+            queue_mb: 1024,
             daemon_role: None,
             app_roles: Vec::new(),
         }
