@@ -43,6 +43,7 @@ begin
             begun_at timestamptz not null default pg_catalog.now(),
             snapshot pg_snapshot not null default pg_catalog.pg_current_snapshot(),
             credential_version text,
+            read boolean not null default false,
             linked_at timestamptz not null default pg_catalog.clock_timestamp()
         ) $table$, persistence, session_key_type, user_key_type);
 end
@@ -60,4 +61,6 @@ comment on column session_reaper.user_session.snapshot is
     'What that transaction saw, or what the statement saw that read the password, if the app handed its credential_version back.';
 comment on column session_reaper.user_session.credential_version is
     'What session_reaper.credential_version() returned beside the password hash; null if the app does not use it.';
+comment on column session_reaper.user_session.read is
+    'The link was found in the session itself, by the daemon or by a trigger on the session table, and not made by the app: it goes when the session names nobody any more.';
 comment on column session_reaper.user_session.linked_at is 'When the link was made.';

@@ -38,7 +38,7 @@ begin
     insert into session_reaper.user_session as l (session_key, user_id, credential_version)
     values (link_session.session_key, link_session.user_id, link_session.credential_version)
     on conflict on constraint user_session_pkey do update
-        set user_id = excluded.user_id, credential_version = excluded.credential_version
+        set user_id = excluded.user_id, credential_version = excluded.credential_version, read = false
         where l.user_id is distinct from excluded.user_id;
     return true;
 end
@@ -58,7 +58,8 @@ as $$
 begin
     -- Compared here and not in the trigger's WHEN: a site with a model of its own on this table alters the column
     -- when its users' key grows, and PostgreSQL refuses that for a column that a trigger names.
-    if tg_op = 'UPDATE' and new.user_id is not distinct from old.user_id then
+    -- And who reads a session for its user dates the link himself.
+    if tg_op = 'UPDATE' and (new.user_id is not distinct from old.user_id or new.read) then
         return new;
     end if;
     -- A user who is known by another key now is no new login: then there is none with the old key any more.

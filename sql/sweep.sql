@@ -91,7 +91,14 @@ as $$
         from session_reaper.revocation r
         where r.id = any (revocations)
           and r.scope = 'all'
-          and exists (select from session_reaper.condemned(array[r.id], 1)))
+          and exists (select from session_reaper.condemned(array[r.id], 1))
+        union
+        -- Nor does a session count as ended that nobody has read yet.
+        select r.id
+        from session_reaper.revocation r
+        join session_reaper.change c on c.id = r.change_id
+        where r.id = any (revocations)
+          and session_reaper.may_be_unread(c.xid, c.begun_at, c.at, r.policy))
 $$;
 
 comment on function session_reaper.unfinished(bigint[]) is

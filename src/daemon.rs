@@ -16,6 +16,7 @@ use crate::{
     inspector::Inspector,
     listener::Listener,
     purger::Purger,
+    reader::Reader,
     requester::{self, Requester},
     revoker::Revoker,
     schedule::{ScheduledPurger, ring_on_schedule},
@@ -132,15 +133,18 @@ impl Daemon {
             }
             .run(requested, stop()),
         );
+        let reader = Reader::new(pool(), settings(), site.reading.clone());
+        tasks.spawn(worker::run(reader.clone(), Bell::default(), stop()));
         let revoker = Revoker {
             pool: pool(),
             settings: settings(),
+            reader: reader.clone(),
             settler: settle.clone(),
             fitness,
         };
         tasks.spawn(worker::run(revoker, revoke, stop()));
         tasks.spawn(worker::run(
-            Settler::new(pool(), settings()),
+            Settler::new(pool(), settings(), reader),
             settle,
             stop(),
         ));

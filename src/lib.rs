@@ -20,6 +20,8 @@ pub mod listener;
 mod listening;
 mod logging;
 pub mod purger;
+pub mod reader;
+mod reading;
 pub mod requester;
 mod revocation;
 pub mod revoker;

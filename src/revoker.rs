@@ -13,6 +13,7 @@ use crate::{
     bell::Bell,
     connection::{Error, Pool, answered},
     fitness::Fitness,
+    reader::Reader,
     revocation::{self, requested},
     settings::Revoke,
     wording::span,
@@ -25,6 +26,8 @@ pub struct Revoker {
     pub pool: Pool,
     /// How many rows at once.
     pub settings: InForce,
+    /// Links the sessions that were written before a revocation.
+    pub reader: Reader,
     /// Rung when there is something to settle.
     pub settler: Bell,
     /// Told whether revoking comes to anything.
@@ -97,6 +100,9 @@ impl Revoker {
     /// When the database cannot be reached; a revocation that fails by itself is postponed instead.
     pub async fn revoke_some(&self) -> Result<Report, Error> {
         let settings = self.settings.now();
+        if answered(&self.pool, requested::any(&self.pool)).await? {
+            self.reader.drain().await?;
+        }
         let mut report = self.revoke_batch(&settings.revoke).await?;
         if report.revocations > 0 {
             self.settler.ring();

@@ -18,6 +18,7 @@ use crate::{
     backoff::Backoff,
     connection::{Error, Pool, answered},
     grace, horizon,
+    reader::Reader,
     revocation::{
         self,
         open::{self, Marked},
@@ -35,6 +36,7 @@ const SKIPS_BEFORE_WAITING: i32 = 3;
 pub struct Settler {
     pool: Pool,
     settings: InForce,
+    reader: Reader,
     pace: Backoff,
     /// Where the sweeps during the wait have got to: they go round, a batch at a time.
     swept_to: i64,
@@ -82,11 +84,12 @@ impl Worker for Settler {
 
 impl Settler {
     /// A settler that takes its connections from this pool.
-    pub fn new(pool: Pool, settings: InForce) -> Self {
+    pub fn new(pool: Pool, settings: InForce, reader: Reader) -> Self {
         let pace = Backoff::new(Duration::from_millis(4), Duration::from_secs(1));
         Self {
             pool,
             settings,
+            reader,
             pace,
             swept_to: 0,
         }
@@ -105,6 +108,8 @@ impl Settler {
         let advance = horizon::advance(&pool, settings.revoke.settle_cap_s);
         answered(&pool, advance).await?;
         answered(&pool, grace::begin(&pool)).await?;
+        // A session that has not been read keeps what it may be older than from settling.
+        self.reader.drain().await?;
         let mut report = Report {
             late_sessions: answered(&pool, self.sweep_waiting(&settings.revoke)).await?,
             ..Report::default()

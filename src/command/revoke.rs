@@ -10,6 +10,7 @@ use crate::{
     bell::Bell,
     connection::{Pool, Target},
     fitness::Fitness,
+    reader::Reader,
     requester::Requester,
     revoker::Revoker,
     schema,
@@ -34,13 +35,15 @@ pub async fn revoke(
 ) -> Result<ExitCode, Failure> {
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
-    schema::check(&client, &settings.site).await?;
+    let site = schema::check(&client, &settings.site).await?;
     let pool = target.pool()?;
     let meter = Meter::new(total(arguments, &pool).await?);
     let revocation = ask(arguments, &pool).await?;
     let begun = Instant::now();
     let wait = Duration::from_secs(arguments.wait_s);
-    let progress = work(&pool, settings, revocation, wait, meter).await?;
+    let (_sender, settings) = InForce::new(settings);
+    let reader = Reader::new(pool.clone(), settings.clone(), site.reading);
+    let progress = work(&pool, settings, reader, revocation, wait, meter).await?;
     print(arguments, revocation, &progress, begun.elapsed());
     // A daemon goes on with what is left; without one nobody does.
     Ok(if progress.settled || progress.served {
@@ -77,22 +80,25 @@ async fn ask(arguments: &Revoke, pool: &Pool) -> Result<i64, Failure> {
 
 async fn work(
     pool: &Pool,
-    settings: Settings,
+    settings: InForce,
+    mut reader: Reader,
     revocation: i64,
     wait: Duration,
     mut meter: Meter,
 ) -> Result<Progress, Failure> {
-    let (_sender, settings) = InForce::new(settings);
     let mut revoker = Revoker {
         pool: pool.clone(),
         settings: settings.clone(),
+        reader: reader.clone(),
         settler: Bell::default(),
         fitness: Fitness::default(),
     };
-    let mut settler = Settler::new(pool.clone(), settings);
+    let mut settler = Settler::new(pool.clone(), settings, reader.clone());
     let mut deadline = Instant::now() + wait;
     let mut ended = 0;
     loop {
+        // Sessions from before the installation may be the user's, too.
+        reader.run_once().await?;
         let more = revoker.run_once().await?;
         let rest = settler.run_once().await?.min(more);
         let progress = look(pool, revocation).await?;

@@ -90,6 +90,9 @@ pub(super) async fn expiry_index(patient: &Patient<'_>) -> Result<Vec<Opinion>, 
     let Ok(site) = &patient.site else {
         return Ok(Vec::new());
     };
+    let Some(expires) = &site.expires else {
+        return ok("sessions do not expire");
+    };
     let row = patient
         .client
         .query_one(
@@ -100,10 +103,10 @@ pub(super) async fn expiry_index(patient: &Patient<'_>) -> Result<Vec<Opinion>, 
                 join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
                 where i.indrelid = pg_catalog.to_regclass($1) and a.attname = $2::text
                   and i.indisvalid and i.indpred is null)",
-            &[&site.sessions.quoted(), &site.expires.name],
+            &[&site.sessions.quoted(), &expires.column.name],
         )
         .await?;
-    let column = quote_identifier(&site.expires.name);
+    let column = quote_identifier(&expires.column.name);
     if row.get(0) {
         return ok(format!("{column} has one"));
     }

@@ -4,6 +4,23 @@ use deadpool_postgres::Transaction;
 
 use crate::connection::{Error, Pool};
 
+/// Whether there is one that is due.
+pub async fn any(pool: &Pool) -> Result<bool, Error> {
+    let row = pool
+        .get()
+        .await?
+        .query_one(
+            "-- requested::any
+            select exists (
+                select
+                from session_reaper.revocation r
+                where r.state = 'requested' and r.next_attempt_at <= clock_timestamp())",
+            &[],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
 /// Locks up to "most" revocations that nobody else has locked, those of everybody aside.
 pub async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Vec<i64>, Error> {
     let rows = transaction

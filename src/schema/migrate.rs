@@ -139,6 +139,11 @@ pub(super) async fn install(
                 .push(format!("{} on {}", trigger.name, trigger.table));
         }
     }
+    if !site.reading.reads() {
+        client
+            .batch_execute("select session_reaper.stop_reading()")
+            .await?;
+    }
     rights::grant(client, site, settings).await?;
     Ok(installed)
 }

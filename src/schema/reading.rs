@@ -1,29 +1,36 @@
-//! Where the user of a session is found: in a column, in JSON that SQL can read, or in data that only Rust can.
+//! Where a session says who is logged in to it, and the triggers that see to it that this is read.
 
 use tokio_postgres::GenericClient;
 
-use super::{Column, Error, Table, catalog::column};
-use crate::{codec::Codec, settings};
+use super::{
+    Column, Error, Table,
+    catalog::column,
+    template::{Variables, quote_identifier, quote_literal},
+};
+use crate::{
+    codec::{self, Codec, Format, Found},
+    settings,
+};
 
 /// How the user of a session is found.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reading {
-    /// By the app, which links its sessions itself.
+    /// The app links its sessions itself.
     App,
-    /// In a column of the session table.
+    /// A column of the session table names the user.
     Column(Column),
-    /// In a json or jsonb column, at the end of a path of keys.
+    /// A JSON column has the user somewhere inside.
     Path {
         /// The column.
         column: Column,
-        /// The keys, outermost first.
+        /// The keys that lead to the user, outermost first.
         path: Vec<String>,
     },
-    /// In data that is read outside SQL.
+    /// A column holds data that SQL cannot read.
     Codec {
         /// The column.
         column: Column,
-        /// What reads it.
+        /// How to read it.
         codec: Codec,
     },
 }
@@ -66,7 +73,12 @@ impl Reading {
         }
     }
 
-    /// The column of the session table that is read; none where the app links.
+    /// Whether there is anything to read.
+    pub fn reads(&self) -> bool {
+        *self != Self::App
+    }
+
+    /// The column that is read.
     pub fn column(&self) -> Option<&Column> {
         match self {
             Self::App => None,
@@ -75,6 +87,115 @@ impl Reading {
             }
         }
     }
+
+    /// Finds the user in what the daemon was given to read.
+    pub fn find_user(&self, data: &[u8]) -> Found {
+        match self {
+            Self::Codec { codec, .. } => codec.find_user(data),
+            _ if data.is_empty() => Found::Anonymous,
+            _ => Found::User(String::from_utf8_lossy(data).into_owned()),
+        }
+    }
+
+    /// The text that names the user of a row `s`, where SQL can tell.
+    fn user_text(&self) -> String {
+        match self {
+            Self::App | Self::Codec { .. } => "null::text".to_owned(),
+            Self::Column(column) => format!("{}::text", quoted(column)),
+            Self::Path { column, path } => {
+                let steps: Vec<String> = path.iter().map(|step| quote_literal(step)).collect();
+                format!(
+                    "({}::text::jsonb #>> array[{}])",
+                    quoted(column),
+                    steps.join(", ")
+                )
+            }
+        }
+    }
+
+    /// What the daemon is given to read of a row `s`, as bytes. Of data that no codec looks at, just enough to tell.
+    fn data(&self) -> String {
+        let column = match self {
+            Self::App => return "null::bytea".to_owned(),
+            Self::Column(_) | Self::Path { .. } => {
+                return format!("pg_catalog.convert_to({}, 'UTF8')", self.user_text());
+            }
+            Self::Codec { column, .. } => column,
+        };
+        let (bytes, text) = (quoted(column), format!("{}::text", quoted(column)));
+        let (value, bytes) = if column.base_type == "bytea" {
+            (bytes.clone(), bytes)
+        } else {
+            (
+                text.clone(),
+                format!("pg_catalog.convert_to({text}, 'UTF8')"),
+            )
+        };
+        let most = codec::MAX_BYTES;
+        format!(
+            "case when pg_catalog.octet_length({value}) <= {most} then {bytes} \
+             else pg_catalog.convert_to(pg_catalog.repeat('?', {most} + 1), 'UTF8') end"
+        )
+    }
+
+    /// What the variables in `sql/` stand for.
+    pub(super) fn variables(&self) -> Variables {
+        Variables::from([
+            ("data", self.data()),
+            ("user_text", self.user_text()),
+            ("reads", self.reads().to_string()),
+        ])
+    }
+
+    /// Event and function of each trigger that the session table needs, by name. A save that leaves the data alone
+    /// must cost nothing.
+    pub(super) fn triggers(&self) -> Vec<(&'static str, String, &'static str)> {
+        let Some(column) = self.column() else {
+            return Vec::new();
+        };
+        let function = match self {
+            Self::Codec { .. } => "note_written",
+            _ => "link_written",
+        };
+        let (old, new) = (self.compared("old", column), self.compared("new", column));
+        let saved = format!("update on {{table}} for each row when ({old} is distinct from {new})");
+        let opened = format!(
+            "insert on {{table}} for each row{}",
+            self.when_opened(column)
+        );
+        vec![
+            ("session_opened", opened, function),
+            ("session_saved", saved, function),
+        ]
+    }
+
+    /// What has to differ for a save to count. Django's signature ends with the time of the save.
+    fn compared(&self, row: &str, column: &Column) -> String {
+        let name = quote_identifier(&column.name);
+        match self {
+            Self::Codec { codec, .. } if codec.format == Format::Django => {
+                format!("pg_catalog.split_part({row}.{name}, ':', 1)")
+            }
+            // Not every type can be compared: json cannot.
+            _ => format!("{row}.{name}::text"),
+        }
+    }
+
+    /// An empty session, as a crowd of bots opens them, is nobody's without having been read.
+    fn when_opened(&self, column: &Column) -> String {
+        let name = quote_identifier(&column.name);
+        match self {
+            Self::Codec { codec, .. } if codec.format == Format::Django => {
+                format!(" when (new.{name} not like 'e30:%')")
+            }
+            Self::Codec { .. } => String::new(),
+            _ => format!(" when (new.{name} is not null)"),
+        }
+    }
+}
+
+fn quoted(column: &Column) -> String {
+    format!("s.{}", quote_identifier(&column.name))
 }
 
 fn require(

@@ -17,14 +17,16 @@ pub struct Site {
     pub sessions: Table,
     /// The column that identifies a session.
     pub session_key: Column,
-    /// How the user of a session is found.
-    pub reading: Reading,
     /// When a session expires; none if never.
     pub expires: Option<Expiry>,
     /// The table of users.
     pub users: Table,
     /// The column that identifies a user.
     pub user_key: Column,
+    /// How the user of a session is found.
+    pub reading: Reading,
+    /// Size at which the queue of unread sessions takes nothing more, in bytes.
+    pub queue_limit_bytes: u64,
     /// What ends a user's sessions.
     pub watched: Vec<Watch>,
 }
@@ -114,10 +116,11 @@ impl Site {
         Ok(Self {
             sessions,
             session_key,
-            reading,
             expires,
             users,
             user_key,
+            reading,
+            queue_limit_bytes: u64::from(settings.queue_mb) << 20,
             watched,
         })
     }
@@ -126,6 +129,8 @@ impl Site {
     pub fn variables(&self) -> Variables {
         let mut variables = self.names();
         variables.extend(Expiry::variables(self.expires.as_ref()));
+        variables.extend(self.reading.variables());
+        variables.insert("queue_limit_bytes", self.queue_limit_bytes.to_string());
         variables
     }
 

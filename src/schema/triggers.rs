@@ -20,6 +20,8 @@ pub struct Trigger<'a> {
     pub(super) action: String,
     /// What is done in its place while the site migrates; nothing where it may be missing for so long.
     pub(super) paused: Option<Paused>,
+    /// What has to be done in the transaction that attaches it.
+    pub(super) once_attached: &'static str,
 }
 
 /// A trigger that names no column, so that the site may change the type of any.
@@ -41,6 +43,7 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
             event,
             action: format!("session_reaper.paused_{name}({})", place(key)),
         }),
+        once_attached: "",
     };
     let renamed = |column: &Column| {
         let key = quote_identifier(&column.name);
@@ -49,7 +52,7 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         )
     };
     let deleted = "delete on {table} for each row".to_owned();
-    let own = [
+    let own_triggers = [
         own(
             "user_deleted",
             &site.users,
@@ -72,7 +75,18 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
             &site.session_key,
         ),
     ];
-    site.watched.iter().map(Watch::trigger).chain(own).collect()
+    let reading = site.reading.triggers();
+    let reading = reading.into_iter().map(|(name, when, function)| Trigger {
+        name: format!("A_session_reaper_{name}"),
+        table: &site.sessions,
+        when: format!("after {when}"),
+        action: format!("session_reaper.{function}()"),
+        paused: None,
+        // What was written while it was not there, nobody has noted.
+        once_attached: "select session_reaper.read_all_again('installed')",
+    });
+    let watched = site.watched.iter().map(Watch::trigger);
+    watched.chain(reading).chain(own_triggers).collect()
 }
 
 /// A column as two arguments of a trigger: its number, by which it is found under another name, and its name, by
@@ -169,6 +183,7 @@ impl<'a> Trigger<'a> {
             when: format!("after {} on {{table}} for each row", paused.event),
             action: paused.action.clone(),
             paused: None,
+            once_attached: "",
         })
     }
 
@@ -256,6 +271,7 @@ impl<'a> Trigger<'a> {
                 "alter table {table} enable trigger {name}; comment on trigger {name} on {table} is {comment}"
             ))
             .await?;
+        transaction.batch_execute(self.once_attached).await?;
         transaction.commit().await?;
         Ok(())
     }

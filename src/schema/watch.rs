@@ -93,6 +93,7 @@ impl Watch {
                 event,
                 action: self.paused_action(),
             }),
+            once_attached: "",
         }
     }
 

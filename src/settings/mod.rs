@@ -42,6 +42,8 @@ pub struct Settings {
     pub site: Site,
     /// How changes are noticed.
     pub listen: Listen,
+    /// How sessions are linked to their users.
+    pub link: Link,
     /// How sessions are ended.
     pub revoke: Revoke,
     /// How expired sessions are deleted.
@@ -107,6 +109,29 @@ impl Default for Listen {
             heartbeat_s: 5,
             poll_interval_s: 5,
             hand_requests: true,
+        }
+    }
+}
+
+/// How sessions are linked to their users, where the app does not do that itself.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Link {
+    /// How often the daemon reads what has been written, in seconds; before a revocation it does so anyway. Sessions
+    /// that have not been read are beyond what a changing transaction can end by itself.
+    pub poll_interval_s: u64,
+    /// Most sessions in one transaction.
+    pub batch_rows: u32,
+    /// Pause after each batch of sessions from before the installation, as a multiple of the time that it took.
+    pub pause_ratio: f64,
+}
+
+impl Default for Link {
+    fn default() -> Self {
+        Self {
+            poll_interval_s: 1,
+            batch_rows: 1000,
+            pause_ratio: 1.0,
         }
     }
 }

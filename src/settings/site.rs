@@ -48,6 +48,10 @@ pub struct Site {
     /// How often the daemon checks that its triggers, foreign keys and key types are as they should be, in seconds.
     #[serde(default = "a_minute")]
     pub check_interval_s: u64,
+    /// Size at which the queue of sessions that are still to be read takes nothing more, in MiB. Without a daemon for days
+    /// it would fill the disk; past this size, all sessions are read anew when the daemon is back.
+    #[serde(default = "a_gigabyte")]
+    pub queue_mb: u32,
     /// Role that the daemon connects as, if it is not the one that migrates: `migrate` grants it what it needs.
     pub daemon_role: Option<String>,
     /// Roles that the app connects as and that link sessions: `migrate` lets them.
@@ -63,6 +67,10 @@ impl Default for Site {
 
 fn a_minute() -> u64 {
     60
+}
+
+fn a_gigabyte() -> u32 {
+    1024
 }
 
 /// What a number that stands for a time counts.

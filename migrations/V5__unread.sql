@@ -1,0 +1,100 @@
+-- Sessions whose user stands in their data and nowhere else: which of them have been written and still have to be
+-- read, and how far the reading is.
+do $$
+declare
+    session_key_type text;
+begin
+    select pg_catalog.format_type(a.atttypid, a.atttypmod)
+            || case when a.attcollation <> t.typcollation
+                then pg_catalog.format(' collate %I.%I', n.nspname, l.collname) else '' end
+        into strict session_key_type
+        from pg_catalog.pg_attribute a
+        join pg_catalog.pg_type t on t.oid = a.atttypid
+        left join pg_catalog.pg_collation l on l.oid = a.attcollation
+        left join pg_catalog.pg_namespace n on n.oid = l.collnamespace
+        where a.attrelid = pg_catalog.current_setting('session_reaper.session_table')::pg_catalog.regclass
+          and a.attname = pg_catalog.current_setting('session_reaper.session_key')
+          and not a.attisdropped;
+
+    -- No primary key: whoever appends pays for every index. Three columns say how old the login is, as a link's do.
+    execute pg_catalog.format($table$
+        create table session_reaper.unread (
+            session_key %s not null,
+            queued_in xid8 not null default pg_catalog.pg_current_xact_id(),
+            was_there boolean not null,
+            xid xid8 not null default pg_catalog.pg_current_xact_id(),
+            begun_at timestamptz not null default pg_catalog.now(),
+            snapshot pg_snapshot not null default pg_catalog.pg_current_snapshot()
+        ) $table$, session_key_type);
+end
+$$;
+
+-- Read by transaction, as a change of what a snapshot sees: what was read once is never looked at again, however
+-- many dead rows a long transaction keeps vacuum from taking away.
+create index unread_by_transaction on session_reaper.unread (queued_in);
+
+-- Under a publication FOR ALL TABLES nothing can be deleted from a table that has no identity.
+alter table session_reaper.unread replica identity full;
+-- Almost every row is deleted within a second.
+alter table session_reaper.unread set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+
+comment on table session_reaper.unread is
+    'Keys of sessions whose data was written and has not been read yet for the user in it. A key is a bearer credential: no role but the daemon''s may read this.';
+comment on column session_reaper.unread.session_key is 'The session. May be gone by now.';
+comment on column session_reaper.unread.queued_in is 'The transaction that put this row here: the writer, or the daemon that could not link it yet.';
+comment on column session_reaper.unread.was_there is 'The session existed before this write, so its user may have been in it for longer.';
+comment on column session_reaper.unread.xid is 'Top-level id of the transaction that wrote the data.';
+comment on column session_reaper.unread.begun_at is 'now() of that transaction.';
+comment on column session_reaper.unread.snapshot is 'What that transaction saw.';
+
+create table session_reaper.queue_reading (
+    only_row boolean primary key default true check (only_row),
+    read_to pg_snapshot not null default '1:1:'
+);
+
+insert into session_reaper.queue_reading default values;
+
+comment on table session_reaper.queue_reading is 'How far session_reaper.unread has been read. Whoever reads it locks this row.';
+comment on column session_reaper.queue_reading.only_row is 'Keeps this table to one row.';
+comment on column session_reaper.queue_reading.read_to is 'Rows of transactions that this snapshot sees have been read.';
+
+create table session_reaper.table_reading (
+    only_row boolean primary key default true check (only_row),
+    complete boolean not null default true,
+    reason text,
+    begun_at timestamptz,
+    finished_at timestamptz,
+    sessions bigint not null default 0,
+    linked bigint not null default 0,
+    -- As text, so that a key that gets another type is in nobody's way.
+    reached text,
+    page_to text
+);
+
+insert into session_reaper.table_reading default values;
+
+comment on table session_reaper.table_reading is
+    'How far the session table itself has been read: once after the installation, and again after a time in which what was written was not noted. No revocation settles meanwhile (P1).';
+comment on column session_reaper.table_reading.only_row is 'Keeps this table to one row.';
+comment on column session_reaper.table_reading.complete is 'Every session has been read since it was last asked for.';
+comment on column session_reaper.table_reading.reason is 'Why it was asked for: installed, resumed, overflow.';
+comment on column session_reaper.table_reading.begun_at is 'When it was asked for.';
+comment on column session_reaper.table_reading.finished_at is 'When it was complete.';
+comment on column session_reaper.table_reading.sessions is 'How many sessions have been read.';
+comment on column session_reaper.table_reading.linked is 'How many of these were linked to a user by it.';
+comment on column session_reaper.table_reading.reached is 'The last key that has been read. Kept here, as a key that the daemon sent as a parameter could reach the server''s log (P7).';
+comment on column session_reaper.table_reading.page_to is 'The last key of the page that is being read.';
+
+create table session_reaper.unreadable (
+    reason text primary key,
+    writes bigint not null,
+    first_seen_at timestamptz not null default pg_catalog.clock_timestamp(),
+    last_seen_at timestamptz not null default pg_catalog.clock_timestamp()
+);
+
+comment on table session_reaper.unreadable is
+    'Session data in which no user could be found although it is not that of an anonymous visitor: counted, and never shown.';
+comment on column session_reaper.unreadable.reason is 'What is wrong with it, in a word.';
+comment on column session_reaper.unreadable.writes is 'How often such data was read. One session counts each time that it is saved.';
+comment on column session_reaper.unreadable.first_seen_at is 'When it was read first.';
+comment on column session_reaper.unreadable.last_seen_at is 'When it was read last.';

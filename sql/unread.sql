@@ -1,0 +1,581 @@
+-- Finding the user of a session that nobody linked: what was written is noted here, read by the daemon (a codec is
+-- nothing for SQL), and linked here. The daemon never gets to see a session's key: what it is handed are the data
+-- and a handle, because a parameter of a statement can reach the server's log (P7).
+
+-- On every save of session data, so it does nothing but append. Past a size it does not even do that: without a
+-- daemon for days, the site's disk is worth more than this queue, and the whole table is read again afterwards.
+create or replace function session_reaper.note_written()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not session_reaper.is_queue_full() then
+        insert into session_reaper.unread (session_key, was_there) values (new.:"session_key", tg_op = 'UPDATE');
+    else
+        -- Holds a lock on the queue until the commit, so that nobody reads the table anew before it shows this write.
+        perform from session_reaper.unread where false;
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.note_written() is
+    'Notes that the data of this session have to be read for the user in them.';
+
+create or replace function session_reaper.is_queue_full()
+returns boolean
+language sql
+volatile
+return pg_catalog.pg_relation_size('session_reaper.unread') >= :queue_limit_bytes;
+
+comment on function session_reaper.is_queue_full() is
+    'Whether session_reaper.unread has grown past site.queue_mb: then writes of sessions are no longer noted.';
+
+-- Where the user stands in the row itself, the link is made at once. Whatever is wrong with it must not fail the
+-- app's save (P8): then it is left to the daemon like data that SQL cannot read.
+create or replace function session_reaper.link_written()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    named text;
+    found_id :user_key_type;
+begin
+    select :user_text into named from (select new.*) s;
+    found_id := session_reaper.find_user(named);
+    if found_id is not null then
+        insert into session_reaper.user_session as l (session_key, user_id, read)
+        values (new.:"session_key", found_id, true)
+        on conflict on constraint user_session_pkey do update
+            set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
+                snapshot = excluded.snapshot, credential_version = null, read = true
+            where l.user_id is distinct from excluded.user_id;
+        return null;
+    end if;
+    delete from session_reaper.user_session l where l.session_key = new.:"session_key" and l.read;
+    if coalesce(named, '') <> '' then
+        insert into session_reaper.unread (session_key, was_there) values (new.:"session_key", tg_op = 'UPDATE');
+    end if;
+    return null;
+exception when others then
+    insert into session_reaper.unread (session_key, was_there) values (new.:"session_key", tg_op = 'UPDATE');
+    return null;
+end
+$$;
+
+comment on function session_reaper.link_written() is
+    'Links a session to the user whom its row names, in the transaction that writes it.';
+
+-- What has been committed since the queue was last read: rows of transactions that "read_to" does not see. Those that
+-- were running then are looked up one by one, so that neither a transaction that stays open for an hour nor the rows
+-- that vacuum cannot take away because of it make this read anything twice.
+create or replace function session_reaper.unread_since(read_to pg_snapshot)
+returns table (place tid, session_key :session_key_base_type, was_there boolean, xid xid8, begun_at timestamptz, snapshot pg_snapshot)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+as $$
+    (select u.ctid, u.session_key, u.was_there, u.xid, u.begun_at, u.snapshot
+    from pg_catalog.pg_snapshot_xip(read_to) running (xid)
+    join session_reaper.unread u on u.queued_in = running.xid
+    order by u.queued_in)
+    union all
+    (select u.ctid, u.session_key, u.was_there, u.xid, u.begun_at, u.snapshot
+    from session_reaper.unread u
+    where u.queued_in >= pg_catalog.pg_snapshot_xmax(read_to)
+    order by u.queued_in)
+$$;
+
+comment on function session_reaper.unread_since(pg_snapshot) is
+    'Rows of session_reaper.unread that were committed after this snapshot. For the functions of this schema only.';
+
+-- Called in a transaction that then calls link_unread(). Whoever holds the row of queue_reading reads; the others
+-- wait for it, holding nothing. "anew" reads the queue from its beginning, as the first reading of a daemon does:
+-- in a database that was restored from a dump, transaction ids have begun anew.
+create or replace function session_reaper.take_unread(
+    most integer, anew boolean, out place text, out session_number bigint, out data bytea, out seen pg_snapshot)
+returns setof record
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set row_security = off
+as $$
+declare
+    since pg_snapshot;
+begin
+    select case when anew then '1:1:' else q.read_to end into since from session_reaper.queue_reading q for update;
+    return query
+        with taken as materialized (
+            select u.place, u.session_key, pg_catalog.pg_current_snapshot() as seen
+            from session_reaper.unread_since(since) u
+            limit most
+        ), numbered as (
+            select t.place, t.session_key, t.seen,
+                pg_catalog.dense_rank() over (order by t.session_key) as session_number,
+                pg_catalog.row_number() over (partition by t.session_key) as in_session
+            from taken t
+        )
+        -- A session's data are sent once, however often it has been saved.
+        select n.place::text, n.session_number, case when n.in_session = 1 then :data end, n.seen
+        from numbered n
+        left join :"session_schema".:"session_table" s on s.:"session_key" = n.session_key and n.in_session = 1
+        order by n.session_number, n.in_session;
+end
+$$;
+
+comment on function session_reaper.take_unread(integer, boolean) is
+    'Up to "most" rows of session_reaper.unread, with the data of their sessions: null where the session is gone, and on all rows of a session but the first.';
+
+-- The user's key in the type of the site, for many at once. One text that is no key of that type fails the quick way for
+-- all; then each is looked at alone.
+create or replace function session_reaper.as_user_keys(texts text[])
+returns :user_key_type[]
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    keys :user_key_type[] := '{}';
+begin
+    return array(
+        select cast(t.text as :user_key_type)
+        from pg_catalog.unnest(texts) with ordinality as t (text, place) order by t.place);
+exception when data_exception then
+    for i in 1 .. pg_catalog.cardinality(texts) loop
+        begin
+            keys := keys || cast(texts[i] as :user_key_type);
+        exception when data_exception then
+            keys := keys || cast(null as :user_key_type);
+        end;
+    end loop;
+    return keys;
+end
+$$;
+
+comment on function session_reaper.as_user_keys(text[]) is
+    'These texts as keys of users; null for one that is no key of that type.';
+
+-- Makes the links that were found. Never waits for a row lock (P6), and never fails on a foreign key, whose message would
+-- put the key into the server's log (P7): what is locked is left out, to be tried again, and what is gone is forgotten.
+create or replace function session_reaper.link_found(
+    keys :session_key_base_type[], user_ids :user_key_type[],
+    xids xid8[], begun timestamptz[], snapshots pg_snapshot[],
+    out linked bigint, out busy :session_key_base_type[])
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set row_security = off
+as $$
+declare
+    free_keys :session_key_base_type[];
+    free_users :user_key_type[];
+begin
+    free_keys := array(
+        select s.:"session_key" from :"session_schema".:"session_table" s
+        where s.:"session_key" = any (keys)
+        order by s.:"session_key"
+        for key share skip locked);
+    free_users := array(
+        select u.:"user_key" from :"user_schema".:"user_table" u
+        where u.:"user_key" = any (user_ids)
+        order by u.:"user_key"
+        for key share skip locked);
+    with made as (
+        insert into session_reaper.user_session as l (session_key, user_id, xid, begun_at, snapshot, read)
+        select f.session_key, f.user_id, f.xid, f.begun_at, f.snapshot, true
+        from rows from (
+            pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
+            pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
+        ) as f (session_key, user_id, xid, begun_at, snapshot)
+        where f.session_key = any (free_keys) and f.user_id = any (free_users)
+        order by f.session_key
+        on conflict on constraint user_session_pkey do update
+            set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
+                snapshot = excluded.snapshot, credential_version = null, read = true
+            where l.user_id is distinct from excluded.user_id or l.read and excluded.begun_at < l.begun_at
+        returning l.user_id, l.session_key, l.xid, l.begun_at, l.snapshot
+    ), reopened as (
+        -- The changes that it is older than may have settled long ago.
+        update session_reaper.revocation r
+        set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+        where r.id = any (array(
+            select o.id
+            from made m
+            cross join lateral (
+                select u.* from session_reaper.revocation u where u.user_id = m.user_id and u.scope = 'user'
+                union all
+                select e.* from session_reaper.revocation e where e.scope = 'all'
+            ) o
+            join session_reaper.change c on c.id = o.change_id
+            where o.state = 'settled'
+              and session_reaper.is_older(m.xid, m.begun_at, m.snapshot, c.xid, c.begun_at, c.at, o.policy)
+              and not session_reaper.is_kept(m.session_key, o.keep_digest, o.policy)))
+    )
+    select pg_catalog.count(*) into linked from made;
+    -- Of a user who has been deleted, and whose deletion could not know of this session.
+    with named as (
+        insert into session_reaper.revoked_key as k (revocation_id, session_key)
+        select r.id, f.session_key
+        from rows from (
+            pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
+            pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
+        ) as f (session_key, user_id, xid, begun_at, snapshot)
+        join session_reaper.revocation r on r.user_id = f.user_id and r.scope = 'session' and r.reason = 'deleted'
+        join session_reaper.change c on c.id = r.change_id
+        where f.user_id <> all (free_users)
+          and not exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id)
+          and session_reaper.is_older(f.xid, f.begun_at, f.snapshot, c.xid, c.begun_at, c.at, r.policy)
+        on conflict on constraint revoked_key_pkey do nothing
+        returning k.revocation_id
+    )
+    update session_reaper.revocation r
+    set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+    where r.id in (select n.revocation_id from named n) and r.state = 'settled';
+    perform session_reaper.count_unreadable(array['nobody'], array[pg_catalog.count(*)])
+    from pg_catalog.unnest(user_ids) as f (user_id)
+    where f.user_id <> all (free_users)
+      and not exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id)
+    having pg_catalog.count(*) > 0;
+    busy := array(
+        select f.session_key
+        from rows from (pg_catalog.unnest(keys), pg_catalog.unnest(user_ids)) as f (session_key, user_id)
+        where not (f.session_key = any (free_keys) and f.user_id = any (free_users))
+          and exists (select from :"session_schema".:"session_table" s where s.:"session_key" = f.session_key)
+          and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id));
+end
+$$;
+
+comment on function session_reaper.link_found(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[]) is
+    'Links sessions to the users that were found in them, and opens those revocations again that they are older than; returns how many, and the keys that were locked.';
+
+-- A session that was written several times may have got its user by any of these writes: it is held to have had him
+-- since the first, as seen by all of them. Where it was there before, only the first reading of the table can tell;
+-- until that is complete, the session counts as older than every change.
+create or replace function session_reaper.link_unread(
+    places text[], kinds "char"[], user_texts text[], read_to pg_snapshot,
+    out linked bigint, out postponed bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set row_security = off
+as $$
+declare
+    user_ids :user_key_type[] := session_reaper.as_user_keys(user_texts);
+    all_read boolean := (select t.complete from session_reaper.table_reading t);
+    link record;
+    busy :session_key_base_type[];
+begin
+    with write as materialized (
+        select u.session_key, e.user_id, u.was_there, u.xid, u.begun_at, u.snapshot
+        from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds), pg_catalog.unnest(user_ids))
+            as e (place, kind, user_id)
+        join session_reaper.unread u on u.ctid = e.place::tid
+        where e.kind = 'u' and e.user_id is not null
+    ), session as (
+        select w.session_key,
+            (pg_catalog.array_agg(w.user_id))[1] as user_id,
+            pg_catalog.bool_and(w.was_there) and not all_read as is_oldest,
+            (pg_catalog.array_agg(w.xid order by w.begun_at, w.xid))[1] as xid,
+            pg_catalog.min(w.begun_at) as begun_at,
+            session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) as snapshot
+        from write w
+        group by w.session_key
+    )
+    select pg_catalog.array_agg(s.session_key) as keys,
+        pg_catalog.array_agg(s.user_id) as user_ids,
+        pg_catalog.array_agg(case when s.is_oldest then '0'::xid8 else s.xid end) as xids,
+        pg_catalog.array_agg(case when s.is_oldest then '-infinity'::timestamptz else s.begun_at end) as begun,
+        pg_catalog.array_agg(case when s.is_oldest then '1:1:'::pg_snapshot else s.snapshot end) as snapshots
+        into link
+        from session s;
+    perform session_reaper.count_unreadable(array['no_user_key'], array[pg_catalog.count(*)])
+    from pg_catalog.unnest(user_texts) with ordinality as t (text, place)
+    where t.text is not null and user_ids[t.place] is null
+    having pg_catalog.count(*) > 0;
+    linked := 0;
+    postponed := 0;
+    if link.keys is not null then
+        select f.linked, f.busy into linked, busy
+            from session_reaper.link_found(link.keys, link.user_ids, link.xids, link.begun, link.snapshots) f;
+        insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+        select b.session_key, u.was_there, u.xid, u.begun_at, u.snapshot
+        from pg_catalog.unnest(places) as e (place)
+        join session_reaper.unread u on u.ctid = e.place::tid
+        join pg_catalog.unnest(busy) as b (session_key) on b.session_key = u.session_key;
+        get diagnostics postponed = row_count;
+    end if;
+    -- What names nobody any more is nobody's.
+    delete from session_reaper.user_session l
+    where l.read and l.session_key = any (array(
+        select u.session_key
+        from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind)
+        join session_reaper.unread u on u.ctid = e.place::tid
+        where e.kind = 'a'));
+    delete from session_reaper.unread u where u.ctid = any (places::tid[]);
+    if read_to is not null then
+        update session_reaper.queue_reading q set read_to = link_unread.read_to;
+    end if;
+end
+$$;
+
+comment on function session_reaper.link_unread(text[], "char"[], text[], pg_snapshot) is
+    'Takes rows off session_reaper.unread: links the sessions in which a user was found (kind u), unlinks those that are nobody''s (a), and forgets the others. "read_to" says that nothing else was there.';
+
+create or replace function session_reaper.seen_by_all(snapshots pg_snapshot[])
+returns pg_snapshot
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when pg_catalog.cardinality(snapshots) = 1 then snapshots[1] else (
+        select pg_catalog.format('%s:%s:%s',
+            (select x from pg_catalog.unnest(snapshots) s, pg_snapshot_xmin(s) x order by x limit 1),
+            e.xmax,
+            (select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
+             from (select distinct x as xid from pg_catalog.unnest(snapshots) s, pg_snapshot_xip(s) x) r
+             where r.xid < e.xmax))::pg_snapshot
+        from (select x as xmax from pg_catalog.unnest(snapshots) s, pg_snapshot_xmax(s) x order by x limit 1) e) end
+$$;
+
+comment on function session_reaper.seen_by_all(pg_snapshot[]) is
+    'A snapshot that sees what all of these see, and nothing else.';
+
+-- After the installation, and whenever writes were not noted, every session has to be read. Asked for in the
+-- transaction that attaches the triggers, which waits for all writers: what they wrote before is in the table, what they
+-- write afterwards is in the queue.
+create or replace function session_reaper.read_all_again(why text)
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    update session_reaper.table_reading t
+    set complete = false, reason = why, begun_at = pg_catalog.clock_timestamp(), finished_at = null,
+        sessions = 0, linked = 0, reached = null, page_to = null
+$$;
+
+comment on function session_reaper.read_all_again(text) is 'Has every session read for the user in it.';
+
+-- The next page of the table in key order, for whoever calls page() and link_page() in the same transaction.
+create or replace function session_reaper.claim_page(most integer)
+returns boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set jit = off
+set row_security = off
+as $$
+declare
+    after_key :session_key_base_type;
+begin
+    select t.reached into after_key from session_reaper.table_reading t where not t.complete for update skip locked;
+    if not found then
+        return false;
+    end if;
+    update session_reaper.table_reading t
+    set page_to = (
+        select p.session_key
+        from (
+            select s.:"session_key" as session_key
+            from :"session_schema".:"session_table" s
+            where after_key is null or s.:"session_key" > after_key
+            order by s.:"session_key"
+            limit most
+        ) p
+        order by p.session_key desc
+        limit 1)::text;
+    return true;
+end
+$$;
+
+comment on function session_reaper.claim_page(integer) is
+    'Takes the next "most" sessions of the table to be read; false if all have been, or another daemon reads.';
+
+create or replace function session_reaper.key_digest(session_key :session_key_base_type)
+returns bytea
+language sql
+immutable
+parallel safe
+return pg_catalog.sha256(:session_key_bytes);
+
+comment on function session_reaper.key_digest(:session_key_base_type) is
+    'SHA-256 of a session key: tells sessions apart without giving one away.';
+
+-- Handles are digests, since the page is looked up again in another statement, and by then rows may have moved. Sessions
+-- that are linked are passed over.
+create or replace function session_reaper.page(out digest bytea, out data bytea)
+returns setof record
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set jit = off
+set row_security = off
+as $$
+declare
+    after_key :session_key_base_type;
+    last_key :session_key_base_type;
+begin
+    select t.reached, t.page_to into strict after_key, last_key from session_reaper.table_reading t;
+    return query
+        select session_reaper.key_digest(s.:"session_key"), :data
+        from :"session_schema".:"session_table" s
+        where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
+          and not exists (select from session_reaper.user_session l where l.session_key = s.:"session_key");
+end
+$$;
+
+comment on function session_reaper.page() is 'The data of those sessions of the claimed page that are not linked.';
+
+-- Links what was found in that page, as older than everything: nobody knows when these logged in.
+create or replace function session_reaper.link_page(
+    digests bytea[], user_texts text[], out linked bigint, out sessions bigint, out complete boolean)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set jit = off
+set row_security = off
+as $$
+declare
+    after_key :session_key_base_type;
+    last_key :session_key_base_type;
+    busy :session_key_base_type[];
+    keys :session_key_base_type[];
+    user_ids :user_key_type[];
+begin
+    select t.reached, t.page_to into strict after_key, last_key from session_reaper.table_reading t for update;
+    select pg_catalog.array_agg(s.:"session_key"), pg_catalog.array_agg(f.user_id) into keys, user_ids
+        from rows from (pg_catalog.unnest(digests), pg_catalog.unnest(session_reaper.as_user_keys(user_texts)))
+            as f (digest, user_id)
+        join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = f.digest
+        where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
+          and f.user_id is not null;
+    linked := 0;
+    if keys is not null then
+        select f.linked, f.busy into linked, busy
+            from session_reaper.link_found(
+                keys, user_ids,
+                pg_catalog.array_fill('0'::xid8, array[pg_catalog.cardinality(keys)]),
+                pg_catalog.array_fill('-infinity'::timestamptz, array[pg_catalog.cardinality(keys)]),
+                pg_catalog.array_fill('1:1:'::pg_snapshot, array[pg_catalog.cardinality(keys)])) f;
+        insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+        select b.session_key, true, '0', '-infinity', '1:1:' from pg_catalog.unnest(busy) as b (session_key);
+    end if;
+    complete := last_key is null;
+    sessions := 0;
+    if not complete then
+        select pg_catalog.count(*) into sessions
+        from :"session_schema".:"session_table" s
+        where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key;
+    end if;
+    update session_reaper.table_reading t
+    set complete = link_page.complete,
+        reached = case when link_page.complete then null else t.page_to end,
+        page_to = null,
+        finished_at = case when link_page.complete then pg_catalog.clock_timestamp() end,
+        sessions = t.sessions + link_page.sessions,
+        linked = t.linked + link_page.linked;
+end
+$$;
+
+comment on function session_reaper.link_page(bytea[], text[]) is
+    'Links the sessions of the page that claim_page() took, and goes on to the next; complete when that page was empty.';
+
+-- The queue takes nothing more while it is full, and only emptied does it get smaller. The lock is not waited for: all
+-- writers of sessions would wait behind it.
+create or replace function session_reaper.empty_queue()
+returns boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    lock table session_reaper.unread in access exclusive mode nowait;
+    if exists (select from session_reaper.unread) then
+        return false;
+    end if;
+    truncate session_reaper.unread;
+    perform session_reaper.read_all_again('overflow');
+    return true;
+exception when lock_not_available then
+    return false;
+end
+$$;
+
+comment on function session_reaper.empty_queue() is
+    'Makes an empty queue small again, after which the whole table has to be read.';
+
+-- Where the app links its sessions itself, nothing waits to be read.
+create or replace function session_reaper.stop_reading()
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    delete from session_reaper.unread;
+    update session_reaper.table_reading t set complete = true where not t.complete
+$$;
+
+comment on function session_reaper.stop_reading() is 'Forgets what has not been read.';
+
+-- Counted in the database, so that it is seen whoever read it.
+create or replace function session_reaper.count_unreadable(reasons text[], writes bigint[])
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    insert into session_reaper.unreadable as u (reason, writes)
+    select n.reason, n.writes
+    from rows from (pg_catalog.unnest(reasons), pg_catalog.unnest(writes)) as n (reason, writes)
+    order by n.reason
+    on conflict on constraint unreadable_pkey do update
+        set writes = u.writes + excluded.writes, last_seen_at = excluded.last_seen_at
+$$;
+
+comment on function session_reaper.count_unreadable(text[], bigint[]) is 'Counts data in which no user could be found.';
+
+-- Asked before a revocation settles (P1).
+create or replace function session_reaper.may_be_unread(change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
+returns boolean
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select not (select t.complete from session_reaper.table_reading t)
+        or session_reaper.is_queue_full()
+        or exists (
+            select
+            from session_reaper.queue_reading q
+            cross join lateral session_reaper.unread_since(q.read_to) u
+            where session_reaper.is_older(u.xid, u.begun_at, u.snapshot, change_xid, change_begun_at, change_at, policy))
+$$;
+
+comment on function session_reaper.may_be_unread(xid8, timestamptz, timestamptz, text) is
+    'Whether a session that nobody has read yet could be older than this change.';

@@ -1,0 +1,168 @@
+//! Finds out who is logged in to sessions that say so only in their data.
+//!
+//! Triggers note which sessions have been written. The reader takes these off their queue, reads what stands in the
+//! sessions now, and links them; steadily, and before every revocation and every settling. Sessions that nobody noted,
+//! because they are older than the triggers, it finds by going through the table once, page by page.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    connection::{Error, Pool, answered},
+    reading::{self, Linked, Page},
+    schema::Reading,
+    worker::{InForce, Worker},
+};
+
+/// While the queue is being emptied nobody can save a session, so that is not tried all the time.
+const BETWEEN_TRIES_TO_EMPTY: Duration = Duration::from_secs(30);
+
+/// Reads; see the module. Clones are one reader.
+#[derive(Clone)]
+pub struct Reader {
+    pool: Pool,
+    settings: InForce,
+    reading: Arc<Reading>,
+    /// Whether the queue has been read from its beginning: how far it was read before says nothing in a database that
+    /// was restored from a dump.
+    knows_queue: Arc<AtomicBool>,
+    /// What has been complained of.
+    named: Arc<Mutex<BTreeSet<&'static str>>>,
+    tried_to_empty: Option<Instant>,
+}
+
+impl Worker for Reader {
+    const TASK: &'static str = "read sessions for their users";
+
+    async fn run_once(&mut self) -> Result<Duration, Error> {
+        let settings = self.settings.now();
+        if !self.reading.reads() {
+            return Ok(Duration::from_secs(settings.listen.poll_interval_s));
+        }
+        self.drain().await?;
+        self.empty_full_queue().await?;
+        let begun = Instant::now();
+        Ok(match self.read_page().await? {
+            None => Duration::from_secs(settings.link.poll_interval_s),
+            // The site must not notice (P6).
+            Some(_) => begun.elapsed().mul_f64(settings.link.pause_ratio),
+        })
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+impl Reader {
+    /// A reader that takes its connections from this pool.
+    pub fn new(pool: Pool, settings: InForce, reading: Reading) -> Self {
+        Self {
+            pool,
+            settings,
+            reading: Arc::new(reading),
+            knows_queue: Arc::default(),
+            named: Arc::default(),
+            tried_to_empty: None,
+        }
+    }
+
+    /// Links every session whose data had been committed when this began, but for those that are locked.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses a statement.
+    pub async fn drain(&self) -> Result<(), Error> {
+        while self.reading.reads() && answered(&self.pool, self.drain_some()).await? {}
+        Ok(())
+    }
+
+    /// One batch of the queue; returns whether another look is worth it.
+    async fn drain_some(&self) -> Result<bool, Error> {
+        let most = self.settings.now().link.batch_rows;
+        let anew = !self.knows_queue.load(Ordering::Relaxed);
+        let mut client = self.pool.get().await?;
+        let transaction = client.transaction().await?;
+        let find_user = |data: &[u8]| self.reading.find_user(data);
+        let unread = reading::take_unread(&transaction, most, anew, find_user).await?;
+        let linked = if unread.found.is_empty() {
+            Linked::default()
+        } else {
+            reading::link_unread(&transaction, &unread).await?
+        };
+        let strange = reading::count_unreadable(&transaction, &unread.found).await?;
+        transaction.commit().await?;
+        self.complain(&strange);
+        // Where all of them were locked, another look would only find the same ones.
+        let all_postponed = usize::try_from(linked.postponed)
+            .is_ok_and(|postponed| postponed >= unread.found.len());
+        let is_done = unread.is_all || all_postponed;
+        if is_done {
+            self.knows_queue.store(true, Ordering::Relaxed);
+        }
+        Ok(!is_done)
+    }
+
+    /// The next page of sessions that are older than the triggers; nothing if there are none, or another daemon is
+    /// at it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses a statement.
+    pub async fn read_page(&self) -> Result<Option<Page>, Error> {
+        answered(&self.pool, async {
+            let most = self.settings.now().link.batch_rows;
+            let mut client = self.pool.get().await?;
+            let transaction = client.transaction().await?;
+            let find_user = |data: &[u8]| self.reading.find_user(data);
+            let Some(unlinked) = reading::claim_page(&transaction, most, find_user).await? else {
+                return Ok(None);
+            };
+            let page = reading::link_page(&transaction, &unlinked).await?;
+            let strange = reading::count_unreadable(&transaction, &unlinked.found).await?;
+            transaction.commit().await?;
+            self.complain(&strange);
+            if page.complete {
+                tracing::info!("every session has been read for its user");
+            }
+            Ok(Some(page))
+        })
+        .await
+    }
+
+    async fn empty_full_queue(&mut self) -> Result<(), Error> {
+        if self
+            .tried_to_empty
+            .is_some_and(|last| last.elapsed() < BETWEEN_TRIES_TO_EMPTY)
+        {
+            return Ok(());
+        }
+        let mut client = self.pool.get().await?;
+        let transaction = client.transaction().await?;
+        if reading::empty_full_queue(&transaction).await? {
+            tracing::warn!(
+                "so many sessions had been written unread that no more were noted; all sessions are read again"
+            );
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    /// Says once what cannot be read, and never shows it. `status` has the counts.
+    fn complain(&self, reasons: &[&'static str]) {
+        // A worker that panicked while it held this had changed nothing.
+        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
+        for reason in reasons {
+            if named.insert(reason) {
+                tracing::warn!(
+                    reason,
+                    "session data could not be read for its user, so a revocation may miss such sessions; see `session-reaper status` for how many"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! The only room that knows the tables of what is still to be read: which sessions have been written, and how far the
+//! session table itself has been read.
+//!
+//! Keys never leave the database: data comes with a handle, and what was found in it goes back with that (P7). Data is
+//! read as it arrives, so that a batch of large sessions takes no more memory than one of them.
+
+use std::{collections::BTreeMap, pin::pin};
+
+use deadpool_postgres::Transaction;
+use futures_util::TryStreamExt;
+use tokio_postgres::{Row, types::ToSql};
+
+use crate::{codec::Found, connection::Error};
+
+/// Rows of the queue, and what was found in their sessions.
+#[derive(Debug, Default)]
+pub struct Unread {
+    /// Handles of the rows.
+    places: Vec<String>,
+    /// What was found in each one's session; nothing where that is gone.
+    pub found: Vec<Option<Found>>,
+    /// Up to where the queue is empty once these are done; none if there was more than asked for.
+    read_to: Option<String>,
+    /// Whether there was no more.
+    pub is_all: bool,
+}
+
+/// Locks the queue, and takes and reads up to `most` rows; `anew` looks at it from its beginning.
+pub async fn take_unread(
+    transaction: &Transaction<'_>,
+    most: u32,
+    anew: bool,
+    find_user: impl Fn(&[u8]) -> Found,
+) -> Result<Unread, Error> {
+    let most = i32::try_from(most).unwrap_or(i32::MAX);
+    let statement = "-- reading::take_unread
+        select u.place, u.session_number, u.data, u.seen::text from session_reaper.take_unread($1, $2) u";
+    let mut unread = Unread::default();
+    let mut last_session = None;
+    each(transaction, statement, &[&most, &anew], |row| {
+        let session: i64 = row.get(1);
+        // Rows of one session stand together, and the first one has its data.
+        let found = if last_session == Some(session) {
+            unread.found.last().cloned().flatten()
+        } else {
+            row.get::<_, Option<&[u8]>>(2).map(&find_user)
+        };
+        last_session = Some(session);
+        unread.places.push(row.get(0));
+        unread.found.push(found);
+        unread.read_to = row.get(3);
+    })
+    .await?;
+    unread.is_all = i32::try_from(unread.places.len()).is_ok_and(|count| count < most);
+    Ok(unread)
+}
+
+/// What became of rows of the queue.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Linked {
+    /// Links that were made.
+    pub linked: i64,
+    /// Rows that were put back, because a session or a user was locked.
+    pub postponed: i64,
+}
+
+/// Takes the rows off the queue, and links the sessions that have a user.
+pub async fn link_unread(transaction: &Transaction<'_>, unread: &Unread) -> Result<Linked, Error> {
+    let kind = |found: &Option<Found>| match found {
+        Some(Found::User(_)) => b'u' as i8,
+        Some(Found::Anonymous) => b'a' as i8,
+        Some(Found::Unreadable(_)) | None => b'x' as i8,
+    };
+    let kinds: Vec<i8> = unread.found.iter().map(kind).collect();
+    let users: Vec<Option<&str>> = unread
+        .found
+        .iter()
+        .map(|found| user(found.as_ref()))
+        .collect();
+    // Where there was more, the next look begins where this one did.
+    let read_to = unread.read_to.as_ref().filter(|_| unread.is_all);
+    let row = transaction
+        .query_one(
+            "-- reading::link_unread
+            select l.linked, l.postponed
+            from session_reaper.link_unread($1, $2, $3, $4::text::pg_snapshot) l",
+            &[&unread.places, &kinds, &users, &read_to],
+        )
+        .await?;
+    Ok(Linked {
+        linked: row.get(0),
+        postponed: row.get(1),
+    })
+}
+
+/// Sessions of the table that nobody has linked, and what was found in them.
+#[derive(Debug, Default)]
+pub struct Unlinked {
+    /// Handles of the sessions.
+    digests: Vec<Vec<u8>>,
+    /// What was found in each.
+    pub found: Vec<Option<Found>>,
+}
+
+/// Claims and reads the next `most` sessions of the table; nothing if all have been read, or another daemon is at it.
+pub async fn claim_page(
+    transaction: &Transaction<'_>,
+    most: u32,
+    find_user: impl Fn(&[u8]) -> Found,
+) -> Result<Option<Unlinked>, Error> {
+    let claimed = transaction
+        .query_one(
+            "-- reading::claim_page
+            select session_reaper.claim_page($1)",
+            &[&i32::try_from(most).unwrap_or(i32::MAX)],
+        )
+        .await?;
+    if !claimed.get::<_, bool>(0) {
+        return Ok(None);
+    }
+    let statement = "-- reading::page
+        select p.digest, p.data from session_reaper.page() p";
+    let mut unlinked = Unlinked::default();
+    each(transaction, statement, &[], |row| {
+        unlinked.digests.push(row.get(0));
+        unlinked
+            .found
+            .push(row.get::<_, Option<&[u8]>>(1).map(&find_user));
+    })
+    .await?;
+    Ok(Some(unlinked))
+}
+
+/// What became of a page.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Links that were made.
+    pub linked: i64,
+    /// Sessions that the page had.
+    pub sessions: i64,
+    /// Whether that was the end of the table.
+    pub complete: bool,
+}
+
+/// Links the sessions of the page that was claimed in this transaction, and goes on to the next one.
+pub async fn link_page(transaction: &Transaction<'_>, page: &Unlinked) -> Result<Page, Error> {
+    let (digests, users): (Vec<&[u8]>, Vec<&str>) = page
+        .digests
+        .iter()
+        .zip(&page.found)
+        .filter_map(|(digest, found)| Some((digest.as_slice(), user(found.as_ref())?)))
+        .unzip();
+    let row = transaction
+        .query_one(
+            "-- reading::link_page
+            select p.linked, p.sessions, p.complete from session_reaper.link_page($1, $2) p",
+            &[&digests, &users],
+        )
+        .await?;
+    Ok(Page {
+        linked: row.get(0),
+        sessions: row.get(1),
+        complete: row.get(2),
+    })
+}
+
+/// Counts data in which no user could be found, by what was wrong with it; returns these words.
+pub async fn count_unreadable(
+    transaction: &Transaction<'_>,
+    found: &[Option<Found>],
+) -> Result<Vec<&'static str>, Error> {
+    let mut counts = BTreeMap::<&'static str, i64>::new();
+    for found in found {
+        if let Some(Found::Unreadable(reason)) = found {
+            *counts.entry(reason.as_str()).or_default() += 1;
+        }
+    }
+    let (reasons, writes): (Vec<&'static str>, Vec<i64>) = counts.into_iter().unzip();
+    if !reasons.is_empty() {
+        transaction
+            .execute(
+                "-- reading::count_unreadable
+                select session_reaper.count_unreadable($1, $2)",
+                &[&reasons, &writes],
+            )
+            .await?;
+    }
+    Ok(reasons)
+}
+
+/// Empties the queue if it has grown so large that it takes nothing more; the table is then read anew.
+pub async fn empty_full_queue(transaction: &Transaction<'_>) -> Result<bool, Error> {
+    let row = transaction
+        .query_one(
+            "-- reading::empty_full_queue
+            select session_reaper.is_queue_full() and session_reaper.empty_queue()",
+            &[],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+fn user(found: Option<&Found>) -> Option<&str> {
+    match found {
+        Some(Found::User(user)) => Some(user),
+        _ => None,
+    }
+}
+
+/// Hands the rows over one by one as they arrive.
+async fn each(
+    transaction: &Transaction<'_>,
+    statement: &str,
+    parameters: &[&(dyn ToSql + Sync)],
+    mut look: impl FnMut(&Row),
+) -> Result<(), Error> {
+    let parameters = parameters.iter().map(|parameter| *parameter as &dyn ToSql);
+    let mut rows = pin!(transaction.query_raw(statement, parameters).await?);
+    while let Some(row) = rows.try_next().await? {
+        look(&row);
+    }
+    Ok(())
+}
