@@ -104,7 +104,9 @@ mod tests {
     fn every_section_and_key_is_known() {
         assert_eq!(
             sections(),
-            ["database", "site", "listen", "revoke", "purge", "log"]
+            [
+                "database", "site", "listen", "link", "revoke", "purge", "log"
+            ]
         );
         assert_eq!(keys("log"), ["level", "format"]);
         for section in sections() {

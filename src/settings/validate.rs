@@ -9,7 +9,7 @@ use std::ops::RangeInclusive;
 use croner::parser::{CronParser, Seconds};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
-use super::{Error, Listen, Log, Purge, Revoke, Settings, Site, rivals};
+use super::{Error, Link, Listen, Log, Purge, Revoke, Settings, Site, rivals};
 
 const DAY_S: u64 = 86_400;
 
@@ -17,6 +17,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     database(&settings.database)?;
     site(&settings.site)?;
     listen(&settings.listen)?;
+    link(&settings.link)?;
     revoke(&settings.revoke)?;
     purge(&settings.purge)?;
     log(&settings.log)
@@ -40,6 +41,7 @@ fn database(database: &super::Database) -> Result<(), Error> {
 
 fn site(site: &Site) -> Result<(), Error> {
     named(site)?;
+    within("site.queue_mb", site.queue_mb, 1..=1_048_576)?;
     within("site.check_interval_s", site.check_interval_s, 1..=DAY_S)?;
     let roles = site.app_roles.iter().map(|role| ("site.app_roles", role));
     let path = site.user_path.iter().flatten();
@@ -90,6 +92,12 @@ fn named(site: &Site) -> Result<(), Error> {
 fn listen(listen: &Listen) -> Result<(), Error> {
     within("listen.heartbeat_s", listen.heartbeat_s, 1..=3600)?;
     within("listen.poll_interval_s", listen.poll_interval_s, 1..=DAY_S)
+}
+
+fn link(link: &Link) -> Result<(), Error> {
+    within("link.poll_interval_s", link.poll_interval_s, 1..=DAY_S)?;
+    within("link.batch_rows", link.batch_rows, 1..=100_000)?;
+    within("link.pause_ratio", link.pause_ratio, 0.0..=1000.0)
 }
 
 fn revoke(revoke: &Revoke) -> Result<(), Error> {
