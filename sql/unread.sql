@@ -83,8 +83,8 @@ set jit = off
 as $$
     (select u.ctid, u.session_key, u.was_there, u.xid, u.begun_at, u.snapshot
     from pg_catalog.pg_snapshot_xip(read_to) running (xid)
-    join session_reaper.unread u on u.queued_in = running.xid
-    order by u.queued_in)
+    -- Each by the index: what others have queued since is of no interest here.
+    cross join lateral (select w.ctid, w.* from session_reaper.unread w where w.queued_in = running.xid offset 0) u)
     union all
     (select u.ctid, u.session_key, u.was_there, u.xid, u.begun_at, u.snapshot
     from session_reaper.unread u
@@ -113,6 +113,9 @@ as $$
 declare
     since pg_snapshot;
 begin
+    if session_reaper.is_paused() then
+        return;
+    end if;
     select case when anew then '1:1:' else q.read_to end into since from session_reaper.queue_reading q for update;
     return query
         with taken as materialized (
@@ -391,7 +394,10 @@ as $$
 declare
     after_key :session_key_base_type;
 begin
-    select t.reached into after_key from session_reaper.table_reading t where not t.complete for update skip locked;
+    select t.reached into after_key
+        from session_reaper.table_reading t
+        where not t.complete and not session_reaper.is_paused()
+        for update skip locked;
     if not found then
         return false;
     end if;

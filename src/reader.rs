@@ -82,6 +82,18 @@ impl Reader {
         Ok(())
     }
 
+    /// The same on the way to something else, which must not fail because of it: what is linked already can be ended,
+    /// what has not been read keeps revocations from settling, and the reader itself complains.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn try_to_drain(&self) -> Result<(), Error> {
+        match self.drain().await {
+            Err(error) if error.is_transient() && !error.is_lock_timeout() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// One batch of the queue; returns whether another look is worth it.
     async fn drain_some(&self) -> Result<bool, Error> {
         let most = self.settings.now().link.batch_rows;

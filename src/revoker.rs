@@ -101,7 +101,7 @@ impl Revoker {
     pub async fn revoke_some(&self) -> Result<Report, Error> {
         let settings = self.settings.now();
         if answered(&self.pool, requested::any(&self.pool)).await? {
-            self.reader.drain().await?;
+            self.reader.try_to_drain().await?;
         }
         let mut report = self.revoke_batch(&settings.revoke).await?;
         if report.revocations > 0 {

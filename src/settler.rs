@@ -109,7 +109,7 @@ impl Settler {
         answered(&pool, advance).await?;
         answered(&pool, grace::begin(&pool)).await?;
         // A session that has not been read keeps what it may be older than from settling.
-        self.reader.drain().await?;
+        self.reader.try_to_drain().await?;
         let mut report = Report {
             late_sessions: answered(&pool, self.sweep_waiting(&settings.revoke)).await?,
             ..Report::default()

@@ -14,7 +14,8 @@ pub async fn any(pool: &Pool) -> Result<bool, Error> {
             select exists (
                 select
                 from session_reaper.revocation r
-                where r.state = 'requested' and r.next_attempt_at <= clock_timestamp())",
+                where r.state = 'requested' and r.next_attempt_at <= clock_timestamp())
+                and not exists (select from session_reaper.pause)",
             &[],
         )
         .await?;

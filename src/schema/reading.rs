@@ -122,19 +122,17 @@ impl Reading {
             }
             Self::Codec { column, .. } => column,
         };
-        let (bytes, text) = (quoted(column), format!("{}::text", quoted(column)));
-        let (value, bytes) = if column.base_type == "bytea" {
-            (bytes.clone(), bytes)
-        } else {
-            (
-                text.clone(),
-                format!("pg_catalog.convert_to({text}, 'UTF8')"),
-            )
-        };
-        let most = codec::MAX_BYTES;
+        let (most, cut) = (codec::MAX_BYTES, codec::MAX_BYTES + 1);
+        if column.base_type == "bytea" {
+            let bytes = quoted(column);
+            return format!(
+                "case when pg_catalog.octet_length({bytes}) > {most} then pg_catalog.substr({bytes}, 1, {cut}) else {bytes} end"
+            );
+        }
+        let text = format!("{}::text", quoted(column));
         format!(
-            "case when pg_catalog.octet_length({value}) <= {most} then {bytes} \
-             else pg_catalog.convert_to(pg_catalog.repeat('?', {most} + 1), 'UTF8') end"
+            "pg_catalog.convert_to(case when pg_catalog.octet_length({text}) > {most} \
+             then pg_catalog.left({text}, {cut}) else {text} end, 'UTF8')"
         )
     }
 

@@ -533,7 +533,7 @@ async fn both_can_be_repeated_and_resume_without_a_pause_finds_everything_in_pla
     let json = run(database.url(), &["resume", "--json"]).await;
     let json: Value = serde_json::from_str(json.assert_done()).unwrap();
     assert_eq!(json["pause"]["by"], "postgres");
-    assert_eq!(json["triggers"].as_array().unwrap().len(), 5);
+    assert_eq!(json["triggers"].as_array().unwrap().len(), 7);
     assert!(
         resume(&database)
             .await
