@@ -513,8 +513,8 @@ $$;
 comment on function session_reaper.link_page(bytea[], text[]) is
     'Links the sessions of the page that claim_page() took, and goes on to the next; complete when that page was empty.';
 
--- The queue takes nothing more while it is full, and only emptied does it get smaller. The lock is not waited for: all
--- writers of sessions would wait behind it.
+-- The queue takes nothing more while it is full, and only emptied does it get smaller. The lock is hardly waited for: all
+-- writers of sessions wait behind it.
 create or replace function session_reaper.empty_queue()
 returns boolean
 language plpgsql
@@ -522,7 +522,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    lock table session_reaper.unread in access exclusive mode nowait;
+    perform pg_catalog.set_config('lock_timeout', '50ms', true);
+    lock table session_reaper.unread in access exclusive mode;
     if exists (select from session_reaper.unread) then
         return false;
     end if;

@@ -153,14 +153,20 @@ impl Reader {
         {
             return Ok(());
         }
-        let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await?;
-        if reading::empty_full_queue(&transaction).await? {
+        self.tried_to_empty = Some(Instant::now());
+        let emptied = answered(&self.pool, async {
+            let mut client = self.pool.get().await?;
+            let transaction = client.transaction().await?;
+            let emptied = reading::empty_full_queue(&transaction).await?;
+            transaction.commit().await?;
+            Ok(emptied)
+        })
+        .await?;
+        if emptied {
             tracing::warn!(
                 "so many sessions had been written unread that no more were noted; all sessions are read again"
             );
         }
-        transaction.commit().await?;
         Ok(())
     }
 
