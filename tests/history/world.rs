@@ -13,7 +13,7 @@ use session_reaper::{
     connection::Target,
     demo::site,
     schema,
-    settings::{Database, Environment, Settings},
+    settings::{self, Database, Environment},
 };
 use tokio_postgres::{Client, Error, NoTls};
 
@@ -128,7 +128,8 @@ impl World {
             ..Database::default()
         };
         let target = Target::resolve(&database, &Environment::default()).unwrap();
-        let settings: Settings = toml::from_str(SETTINGS).unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/history/site.toml");
+        let settings = settings::load(Some(path.as_ref()), &Environment::default()).unwrap();
         schema::migrate(&target, &settings.site).await.unwrap();
         client.batch_execute(&world.options.sabotage).await.unwrap();
         for _ in 0..world.options.users {
