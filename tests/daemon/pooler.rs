@@ -130,6 +130,15 @@ async fn behind_a_pooler_in_transaction_mode_the_daemon_says_so_serves_nobody_an
     database.settled().await;
     assert_eq!(database.count(&sessions).await, 0);
     assert_eq!(database.daemons().await, 0);
+    let doctor = run(&pooler.url(database.name()), &["doctor"]).await;
+    assert!(
+        doctor
+            .stdout
+            .contains("FAIL  notifications  notifications do not arrive"),
+        "{}{}",
+        doctor.stdout,
+        doctor.stderr
+    );
     the_app_beside_it_is_left_alone(&pooler.url(database.name())).await;
 }
 

@@ -36,6 +36,23 @@ def test_flushing_with_cascade_and_then_migrate_does_what_flush_does(site):
     assert key not in site.session_keys()
 
 
+def test_flush_works_in_a_pause(site):
+    browser = site.logged_in("alice")
+
+    site.reaper("pause")
+    site.manage("flush", "--no-input")
+    site.reaper("resume")
+
+    assert site.session_keys() == set()
+    assert site.linked() == {}
+    assert browser.whoami() is None
+    site.shell("User.objects.create_user('dora', password='first')")
+    key = site.logged_in("dora", "first").session_key
+    site.psql("update auth_user set password = '!' where username = 'dora'")
+    site.wait_until_settled(site.user_id("dora"))
+    assert key not in site.session_keys()
+
+
 def test_flush_works_again_once_session_reaper_is_uninstalled(site):
     site.logged_in("alice")
     site.stop_daemon()
