@@ -1,5 +1,7 @@
 //! How it stands: what is served, what is pending, and what a revocation waits for.
 
+pub mod unread;
+
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
@@ -7,6 +9,7 @@ use crate::{
     connection::Error,
     schema::{self, Pause},
 };
+pub use unread::Unread;
 
 /// Everything that `status` shows.
 #[derive(Debug, Serialize)]
@@ -21,6 +24,8 @@ pub struct Status {
     pub served: bool,
     /// Sessions that are linked to a user.
     pub linked_sessions: i64,
+    /// What has not been read for its users yet.
+    pub unread: Unread,
     /// Revocations that nobody has looked at yet.
     pub requested: i64,
     /// Revocations that have been swept and wait to be settled.
@@ -108,6 +113,7 @@ pub async fn read(client: &Client, schema_version: Option<i32>) -> Result<Status
         problems: Vec::new(),
         served: row.get(0),
         linked_sessions: row.get(1),
+        unread: unread::read(client).await?,
         requested: row.get(2),
         revoked: row.get(3),
         oldest_open_s: row.get(4),

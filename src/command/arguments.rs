@@ -52,6 +52,12 @@ pub enum Command {
     /// again. A server that is not there yet is waited for.
     Run,
 
+    /// Read every session from before the installation for its user, now.
+    ///
+    /// The daemon does that by itself in the background, with pauses; no revocation settles before it is through. This
+    /// does it without the pauses, beside a daemon or without one. Interrupted, it goes on where it was.
+    Link(Link),
+
     /// Delete expired sessions now, in batches that leave the site alone.
     Purge(Purge),
 
@@ -133,6 +139,17 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// What to read.
+#[derive(Debug, Args)]
+pub struct Link {
+    /// Read all sessions once more, although all have been read.
+    #[arg(long)]
+    pub again: bool,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How to purge.

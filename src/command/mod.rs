@@ -2,6 +2,7 @@
 
 mod arguments;
 mod doctor;
+mod link;
 mod meter;
 mod migrate;
 mod pause;
@@ -98,6 +99,7 @@ async fn dispatch(
         Command::Migrate => migrate::migrate(&target, &settings).await,
         Command::Uninstall { yes } => migrate::uninstall(&target, &settings, *yes).await,
         Command::Run => run::run(arguments, settings, target).await,
+        Command::Link(link) => link::link(link, settings, &target).await,
         Command::Purge(purge) => purge::purge(purge, settings, &target).await,
         Command::Revoke(revoke) => revoke::revoke(revoke, settings, &target).await,
         Command::Doctor { json } => doctor::doctor(&target, &settings, *json).await,

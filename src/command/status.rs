@@ -65,6 +65,9 @@ fn print(status: &Status, target: &Target) {
         println!("problem    {problem}");
     }
     println!("linked     {}", count_of(status.linked_sessions, "session"));
+    for (about, says) in status.unread.lines() {
+        println!("{about:<10} {says}");
+    }
     println!(
         "pending    {} requested, {} being settled{}",
         status.requested,

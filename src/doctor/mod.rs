@@ -82,6 +82,7 @@ const CHECKS: &[Check] = checks! {
     "clock",         always,    server::clock;
     "daemon",        installed, work::daemon;
     "revocations",   installed, work::revocations;
+    "reading",       installed, work::reading;
     "purge",         installed, work::purge;
     "expiry index",  always,    work::expiry_index;
     "references",    always,    work::references;

@@ -56,6 +56,24 @@ pub(super) async fn revocations(patient: &Patient<'_>) -> Result<Vec<Opinion>, E
     Ok(opinions)
 }
 
+/// What nobody has read, nobody can end.
+pub(super) async fn reading(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
+    let (Ok(site), Some(status)) = (&patient.site, &patient.status) else {
+        return Ok(Vec::new());
+    };
+    if !site.reading.reads() {
+        return ok("the app links its sessions itself");
+    }
+    let lines = status.unread.lines();
+    if lines.is_empty() {
+        return ok("every session has been read for its user");
+    }
+    Ok(lines
+        .into_iter()
+        .map(|(about, says)| (Verdict::Warn, format!("{about}: {says}")))
+        .collect())
+}
+
 pub(super) async fn purge(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let (Ok(site), Some(status)) = (&patient.site, &patient.status) else {
         return Ok(Vec::new());

@@ -29,6 +29,7 @@ mod process;
 mod proxy;
 mod purge;
 mod quiet;
+mod reading;
 mod readme;
 mod replicas;
 mod roles;

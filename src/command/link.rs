@@ -1,0 +1,99 @@
+//! `link`: reads every session that nobody has linked, at once.
+
+use std::{process::ExitCode, sync::Arc, time::Duration};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::time::Instant;
+
+use super::{Failure, arguments::Link};
+use crate::{
+    connection::Target,
+    reader::Reader,
+    schema,
+    settings::Settings,
+    shutdown::{self, Stop},
+    status::unread,
+    wording::count_of,
+    worker::InForce,
+};
+
+/// A daemon has the page in hand; it lets go of it after that page.
+const DAEMON_IS_AT_IT: Duration = Duration::from_millis(20);
+
+pub async fn link(
+    arguments: &Link,
+    settings: Settings,
+    target: &Target,
+) -> Result<ExitCode, Failure> {
+    let stop = Stop::default();
+    shutdown::heed_signals(stop.clone(), Arc::default())?;
+    let (client, connection) = target.connect().await?;
+    tokio::spawn(connection);
+    let site = schema::check(&client, &settings.site).await?;
+    if !site.reading.reads() {
+        println!("nothing to read: by the settings, the app links its sessions itself");
+        return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.again {
+        client
+            .batch_execute("/* command::link */ select session_reaper.read_all_again('asked for')")
+            .await
+            .map_err(crate::connection::Error::from)?;
+    }
+    let begun = Instant::now();
+    let (_sender, settings) = InForce::new(settings);
+    let reader = Reader::new(target.pool()?, settings, site.reading);
+    let before = unread::read(&client).await?;
+    let total = before.sessions_estimated.unwrap_or_default();
+    let bar = ProgressBar::new(u64::try_from(total).unwrap_or_default()).with_style(style()?);
+    bar.set_position(u64::try_from(before.sessions_read).unwrap_or_default());
+    reader.drain().await?;
+    while !stop.is_stopped() {
+        match reader.read_page().await? {
+            Some(page) => bar.inc(u64::try_from(page.sessions).unwrap_or_default()),
+            None if unread::read(&client).await?.table_read => break,
+            None => tokio::time::sleep(DAEMON_IS_AT_IT).await,
+        }
+    }
+    bar.finish_and_clear();
+    print(arguments, &client, begun).await
+}
+
+fn style() -> Result<ProgressStyle, Failure> {
+    Ok(ProgressStyle::with_template(
+        "reading {bar:40} {pos} of about {len} sessions, {per_sec}, {eta} left",
+    )?)
+}
+
+async fn print(
+    arguments: &Link,
+    client: &tokio_postgres::Client,
+    begun: Instant,
+) -> Result<ExitCode, Failure> {
+    let state = unread::read(client).await?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if arguments.json {
+        println!(
+            "{}",
+            serde_json::json!({ "duration_s": seconds, "unread": state })
+        );
+    } else if state.table_read {
+        println!(
+            "every session has been read, {} in all, in {seconds:.2} s",
+            state.sessions_read
+        );
+    } else {
+        println!(
+            "stopped after {}; say it again to go on, or let the daemon",
+            count_of(state.sessions_read, "session")
+        );
+    }
+    for (about, says) in state.lines().iter().filter(|_| !arguments.json) {
+        println!("{about:<10} {says}");
+    }
+    Ok(if state.table_read {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,373 @@
+//! Sessions that nobody links: the daemon reads them for their users (design section 5).
+
+use std::time::Duration;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use session_reaper::{
+    schema,
+    settings::{Settings, Site},
+};
+
+use crate::stage::{Database, server, wait_until};
+
+/// Session data as Django writes it, with a signature that nobody checks.
+fn data(json: &str) -> String {
+    format!("{}:1xVUK6:{:043}", URL_SAFE_NO_PAD.encode(json), 0)
+}
+
+fn data_of(user: i32) -> String {
+    data(&format!(
+        r#"{{"_auth_user_id":"{user}","_auth_user_backend":"b","_auth_user_hash":"h{}"}}"#,
+        fastrand::u32(..)
+    ))
+}
+
+/// Opens a session as Django's login does in autocommit: anonymous at first, then with the user in it.
+async fn log_in(database: &Database, user: i32) -> String {
+    let key = open(database, &data(r#"{"cart":[1]}"#)).await;
+    save(database, &key, &data_of(user)).await;
+    key
+}
+
+async fn open(database: &Database, data: &str) -> String {
+    let key: String = std::iter::repeat_with(fastrand::alphanumeric)
+        .take(32)
+        .collect();
+    let statement = "insert into django_session values ($1, $2, now() + interval '14 days')";
+    database.execute(statement, &[&key, &data]).await.unwrap();
+    key
+}
+
+async fn save(database: &Database, key: &str, data: &str) {
+    let statement = "update django_session set session_data = $2, expire_date = now() + interval '14 days' where session_key = $1";
+    assert_eq!(
+        database.execute(statement, &[&key, &data]).await.unwrap(),
+        1
+    );
+}
+
+async fn exists(database: &Database, key: &String) -> bool {
+    database.count(std::slice::from_ref(key)).await == 1
+}
+
+async fn queued(database: &Database) -> i64 {
+    database
+        .number("select count(*) from session_reaper.unread")
+        .await
+}
+
+async fn links(database: &Database) -> i64 {
+    database
+        .number("select count(*) from session_reaper.user_session")
+        .await
+}
+
+#[tokio::test]
+async fn a_session_that_nobody_linked_ends_and_one_that_was_opened_afterwards_stays() {
+    let database = Database::create().await;
+    let users = database.users(2).await;
+    let _daemon = database.daemon().await;
+    let (old, other) = (
+        log_in(&database, users[0]).await,
+        log_in(&database, users[1]).await,
+    );
+    let cart = open(&database, &data(r#"{"cart":[1]}"#)).await;
+    database.change_password(users[0]).await;
+    let new = log_in(&database, users[0]).await;
+    database.settled().await;
+    assert!(!exists(&database, &old).await);
+    for kept in [&new, &other, &cart] {
+        assert!(exists(&database, kept).await);
+    }
+}
+
+#[tokio::test]
+async fn sessions_from_before_the_installation_end_too_however_late_they_are_read() {
+    let database = Database::create_bare(server()).await;
+    let users = database.users(2).await;
+    let (old, other) = (
+        log_in(&database, users[0]).await,
+        log_in(&database, users[1]).await,
+    );
+    database.migrate().await;
+    database.change_password(users[0]).await;
+    assert!(
+        exists(&database, &old).await,
+        "nobody could know whose it is"
+    );
+    let _daemon = database.daemon().await;
+    database.settled().await;
+    assert!(!exists(&database, &old).await);
+    assert!(exists(&database, &other).await);
+}
+
+#[tokio::test]
+async fn nothing_settles_before_all_sessions_from_before_the_installation_have_been_read() {
+    let database = Database::create_bare(server()).await;
+    let user = database.users(1).await[0];
+    for _ in 0..5 {
+        log_in(&database, user).await;
+    }
+    database.migrate().await;
+    let mut settings = Settings::default();
+    settings.link.batch_rows = 1;
+    settings.link.pause_ratio = 1000.0;
+    let daemon = database.daemon_with(settings).await;
+    database.change_password(user).await;
+    wait_until("it was revoked", || async {
+        database
+            .number("select count(*) from session_reaper.revocation where state = 'revoked'")
+            .await
+            == 1
+    })
+    .await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(database.open_revocations().await, 1);
+    daemon.stop().await;
+    let _daemon = database.daemon().await;
+    database.settled().await;
+    assert_eq!(
+        database.number("select count(*) from django_session").await,
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_login_that_is_still_open_at_the_change_is_read_when_it_has_committed() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let _daemon = database.daemon().await;
+    let mut app = database.connect().await;
+    let login = app.transaction().await.unwrap();
+    let key = "slow0000slow0000slow0000slow0000".to_owned();
+    login
+        .execute(
+            "insert into django_session values ($1, $2, now() + interval '14 days')",
+            &[&key, &data_of(user)],
+        )
+        .await
+        .unwrap();
+    database.change_password(user).await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(database.open_revocations().await, 1);
+    login.commit().await.unwrap();
+    database.settled().await;
+    assert!(!exists(&database, &key).await);
+}
+
+#[tokio::test]
+async fn a_writer_that_stays_open_keeps_nobody_elses_session_from_being_read() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let _daemon = database.daemon().await;
+    let mut app = database.connect().await;
+    let open_for_an_hour = app.transaction().await.unwrap();
+    open_for_an_hour
+        .execute(
+            "insert into django_session values ('held', $1, now() + interval '1 day')",
+            &[&data_of(user)],
+        )
+        .await
+        .unwrap();
+    for _ in 0..20 {
+        log_in(&database, user).await;
+    }
+    wait_until("the others are linked", || async {
+        links(&database).await == 20
+    })
+    .await;
+    assert_eq!(queued(&database).await, 0);
+    open_for_an_hour.commit().await.unwrap();
+    wait_until("this one, too", || async { links(&database).await == 21 }).await;
+}
+
+#[tokio::test]
+async fn a_save_that_leaves_the_data_alone_and_an_empty_session_are_not_noted() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let key = log_in(&database, user).await;
+    assert_eq!(queued(&database).await, 2);
+    let statement = "update django_session
+        set session_data = split_part(session_data, ':', 1) || ':1xVUZZ:other', expire_date = now() + interval '15 days'
+        where session_key = $1";
+    database.execute(statement, &[&key]).await.unwrap();
+    open(&database, &data("{}")).await;
+    assert_eq!(queued(&database).await, 2);
+}
+
+#[tokio::test]
+async fn a_crowd_of_anonymous_visitors_leaves_neither_links_nor_a_queue() {
+    let database = Database::create().await;
+    database
+        .execute(
+            "insert into django_session select md5(g::text), $1, now() + interval '1 day' from generate_series(1, 5000) g",
+            &[&data(r#"{"csrf":"x"}"#)],
+        )
+        .await
+        .unwrap();
+    assert_eq!(queued(&database).await, 5000);
+    let _daemon = database.daemon().await;
+    wait_until("they have been read", || async {
+        queued(&database).await == 0
+    })
+    .await;
+    assert_eq!(links(&database).await, 0);
+}
+
+#[tokio::test]
+async fn a_queue_that_is_full_fails_no_save_and_all_sessions_are_read_afterwards() {
+    let database = Database::create_bare(server()).await;
+    let full = Site {
+        queue_mb: 1,
+        ..Site::default()
+    };
+    schema::migrate(&database.target(), &full).await.unwrap();
+    let users = database.users(2).await;
+    let bots = "insert into django_session
+        select md5(g::text || random()), $1, now() + interval '1 day' from generate_series(1, 12000) g";
+    let cart = data(r#"{"cart":[1]}"#);
+    database.execute(bots, &[&cart]).await.unwrap();
+    let noted = queued(&database).await;
+    assert!(noted < 12_000, "{noted} noted in a megabyte");
+    let unnoted = log_in(&database, users[0]).await;
+    let other = log_in(&database, users[1]).await;
+    assert_eq!(queued(&database).await, noted);
+
+    database.change_password(users[0]).await;
+    let mut settings = Settings::default();
+    settings.site.queue_mb = 1;
+    let _daemon = database.daemon_with(settings).await;
+    database.settled().await;
+    assert!(!exists(&database, &unnoted).await);
+    assert!(exists(&database, &other).await);
+    let size = "select pg_relation_size('session_reaper.unread')";
+    assert!(
+        database.number(size).await < 1 << 20,
+        "it takes writes again"
+    );
+}
+
+#[tokio::test]
+async fn a_publication_for_all_tables_does_not_keep_the_queue_from_being_emptied() {
+    let database = Database::create().await;
+    database
+        .batch_execute("create publication everything for all tables")
+        .await
+        .unwrap();
+    let user = database.users(1).await[0];
+    let _daemon = database.daemon().await;
+    let key = log_in(&database, user).await;
+    database.change_password(user).await;
+    database.settled().await;
+    assert!(!exists(&database, &key).await);
+    wait_until("it has been read", || async {
+        queued(&database).await == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_locked_user_postpones_only_his_own_session() {
+    let database = Database::create().await;
+    let users = database.users(2).await;
+    let mut app = database.connect().await;
+    let holder = app.transaction().await.unwrap();
+    holder
+        .execute(
+            "select from auth_user where id = $1 for update",
+            &[&users[0]],
+        )
+        .await
+        .unwrap();
+    let _daemon = database.daemon().await;
+    log_in(&database, users[0]).await;
+    log_in(&database, users[1]).await;
+    wait_until("the other one is linked", || async {
+        links(&database).await == 1
+    })
+    .await;
+    holder.commit().await.unwrap();
+    wait_until("he is linked", || async { links(&database).await == 2 }).await;
+    assert_eq!(queued(&database).await, 0);
+}
+
+#[tokio::test]
+async fn a_user_who_is_deleted_takes_along_sessions_that_nobody_had_read() {
+    let database = Database::create().await;
+    let users = database.users(2).await;
+    let (gone, stays) = (
+        log_in(&database, users[0]).await,
+        log_in(&database, users[1]).await,
+    );
+    database
+        .execute("delete from auth_user where id = $1", &[&users[0]])
+        .await
+        .unwrap();
+    let _daemon = database.daemon().await;
+    database.settled().await;
+    assert!(!exists(&database, &gone).await);
+    assert!(exists(&database, &stays).await);
+}
+
+#[tokio::test]
+async fn a_session_that_its_user_has_left_is_nobodys() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let _daemon = database.daemon().await;
+    let key = log_in(&database, user).await;
+    wait_until("it is linked", || async { links(&database).await == 1 }).await;
+    save(&database, &key, &data(r#"{"cart":[2]}"#)).await;
+    wait_until("it is nobody's", || async { links(&database).await == 0 }).await;
+    database.change_password(user).await;
+    database.settled().await;
+    assert!(exists(&database, &key).await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_counted_and_keeps_nothing_from_settling() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let _daemon = database.daemon().await;
+    for strange in [
+        "gAWVDAAAAAAAAAB9lC4=".to_owned(),
+        "not base64 at all".to_owned(),
+        data(r#"{"_auth_user_id":"no number"}"#),
+        data(r#"{"_auth_user_id":"2000000000"}"#),
+        data(r#"{"_auth_user_id":"99999999999999999999"}"#),
+    ] {
+        open(&database, &strange).await;
+    }
+    let key = log_in(&database, user).await;
+    database.change_password(user).await;
+    database.settled().await;
+    assert!(!exists(&database, &key).await);
+    let writes = "select sum(writes)::bigint from session_reaper.unreadable";
+    assert_eq!(database.number(writes).await, 5);
+    let keys = "select writes from session_reaper.unreadable where reason = 'no_user_key'";
+    assert_eq!(database.number(keys).await, 2);
+}
+
+#[tokio::test]
+async fn link_reads_everything_at_once_and_status_says_when_it_has() {
+    let database = Database::create_bare(server()).await;
+    let user = database.users(1).await[0];
+    for _ in 0..3 {
+        log_in(&database, user).await;
+    }
+    database.migrate().await;
+    let run = |arguments: &'static [&'static str]| {
+        crate::process::program::run(database.url(), arguments)
+    };
+    let before: serde_json::Value =
+        serde_json::from_str(&run(&["status", "--json"]).await.stdout).unwrap();
+    assert_eq!(before["unread"]["table_read"], false);
+    let done = run(&["link"]).await;
+    assert!(
+        done.assert_done()
+            .starts_with("every session has been read, 3 in all")
+    );
+    assert_eq!(links(&database).await, 3);
+    let after: serde_json::Value =
+        serde_json::from_str(&run(&["status", "--json"]).await.stdout).unwrap();
+    assert_eq!(after["unread"]["table_read"], true);
+}
