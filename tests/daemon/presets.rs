@@ -117,9 +117,15 @@ impl Store {
             .replace("{n}", &n.to_string())
             .replace("{user}", user);
         run(database, &insert).await;
-        let link = format!("select session_reaper.link_session('{key}', '{user}')");
-        let linked: bool = database.query_one(&link, &[]).await.unwrap().get(0);
-        assert!(linked, "{link}");
+        // Where nothing, or no real data of the store, says who it is, the app does.
+        let says_it_itself = ["Django", "FlaskSession"]
+            .iter()
+            .any(|format| self.reads.ends_with(format));
+        if self.reads == "by the app" || self.reads.contains(" as ") && !says_it_itself {
+            let link = format!("select session_reaper.link_session('{key}', '{user}')");
+            let linked: bool = database.query_one(&link, &[]).await.unwrap().get(0);
+            assert!(linked, "{link}");
+        }
     }
 
     fn key(&self, n: usize) -> String {
