@@ -98,3 +98,18 @@ comment on column session_reaper.unreadable.reason is 'What is wrong with it, in
 comment on column session_reaper.unreadable.writes is 'How often such data was read. One session counts each time that it is saved.';
 comment on column session_reaper.unreadable.first_seen_at is 'When it was read first.';
 comment on column session_reaper.unreadable.last_seen_at is 'When it was read last.';
+
+-- Links are compared with their users' passwords in the order in which they were made.
+create index user_session_by_age on session_reaper.user_session (linked_at) where read;
+
+create table session_reaper.hash_reading (
+    only_row boolean primary key default true check (only_row),
+    verified_to timestamptz not null default '-infinity'
+);
+
+insert into session_reaper.hash_reading default values;
+
+comment on table session_reaper.hash_reading is
+    'How far Django''s hashes in sessions have been compared with the passwords of their users. Whoever compares locks this row.';
+comment on column session_reaper.hash_reading.only_row is 'Keeps this table to one row.';
+comment on column session_reaper.hash_reading.verified_to is 'Links that were made until then have been compared.';

@@ -209,7 +209,7 @@ begin
         order by f.session_key
         on conflict on constraint user_session_pkey do update
             set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
-                snapshot = excluded.snapshot, credential_version = null, read = true
+                snapshot = excluded.snapshot, credential_version = null, read = true, linked_at = excluded.linked_at
             where l.user_id is distinct from excluded.user_id or l.read and excluded.begun_at < l.begun_at
         returning l.user_id, l.session_key, l.xid, l.begun_at, l.snapshot
     ), reopened as (

@@ -11,6 +11,7 @@ use tokio::{
 use crate::{
     backoff::Backoff,
     bell::Bell,
+    codec::django_hash::SecretKeys,
     connection::{self, Pool, Target},
     fitness::Fitness,
     inspector::Inspector,
@@ -25,6 +26,7 @@ use crate::{
     settler::Settler,
     shutdown::Stop,
     supervisor::Supervisor,
+    verifier::Verifier,
     worker::{self, InForce},
 };
 
@@ -37,6 +39,8 @@ pub struct Daemon {
     pub settings: Settings,
     /// Where the database is.
     pub target: Target,
+    /// Django's keys, where sessions are to be compared with their users' passwords.
+    pub secret_keys: Option<Arc<SecretKeys>>,
     /// Ends the daemon.
     pub stop: Stop,
     /// Rung by SIGHUP.
@@ -53,6 +57,7 @@ impl Daemon {
         Self {
             settings,
             target,
+            secret_keys: None,
             stop,
             reload: Arc::default(),
             read_settings,
@@ -135,6 +140,14 @@ impl Daemon {
         );
         let reader = Reader::new(pool(), settings(), site.reading.clone());
         tasks.spawn(worker::run(reader.clone(), Bell::default(), stop()));
+        if let Some(keys) = self.secret_keys.clone() {
+            let verifier = Verifier {
+                pool: pool(),
+                settings: settings(),
+                keys,
+            };
+            tasks.spawn(worker::run(verifier, Bell::default(), stop()));
+        }
         let revoker = Revoker {
             pool: pool(),
             settings: settings(),

@@ -32,5 +32,6 @@ pub mod settler;
 pub mod shutdown;
 pub mod status;
 mod supervisor;
+mod verifier;
 mod wording;
 pub mod worker;

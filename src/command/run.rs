@@ -24,9 +24,12 @@ pub async fn run(
     let reload = Arc::new(Notify::new());
     shutdown::heed_signals(stop.clone(), Arc::clone(&reload))?;
     let config = arguments.config.clone();
+    let secret_keys =
+        settings::secret_keys(&settings).map_err(|error| Failure::Setting(error.into()))?;
     let daemon = Daemon {
         settings,
         target,
+        secret_keys: secret_keys.map(Arc::new),
         stop,
         reload,
         read_settings: Box::new(move || {

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use super::{Error, Site, template::render};
 
 /// In the order in which they need each other.
-const FILES: [(&str, &str); 10] = [
+const FILES: [(&str, &str); 11] = [
     ("verdict", include_str!("../../sql/verdict.sql")),
     ("serving", include_str!("../../sql/serving.sql")),
     ("unread", include_str!("../../sql/unread.sql")),
@@ -14,6 +14,7 @@ const FILES: [(&str, &str); 10] = [
     ("purge", include_str!("../../sql/purge.sql")),
     ("change", include_str!("../../sql/change.sql")),
     ("revoke", include_str!("../../sql/revoke.sql")),
+    ("hashes", include_str!("../../sql/hashes.sql")),
     ("link", include_str!("../../sql/link.sql")),
     ("users", include_str!("../../sql/users.sql")),
     ("pause", include_str!("../../sql/pause.sql")),

@@ -23,6 +23,8 @@ pub struct Site {
     pub users: Table,
     /// The column that identifies a user.
     pub user_key: Column,
+    /// The column of the users' passwords, if they have one.
+    pub password: Option<String>,
     /// How the user of a session is found.
     pub reading: Reading,
     /// Size at which the queue of unread sessions takes nothing more, in bytes.
@@ -119,6 +121,7 @@ impl Site {
             expires,
             users,
             user_key,
+            password: settings.password_column.clone(),
             reading,
             queue_limit_bytes: u64::from(settings.queue_mb) << 20,
             watched,
@@ -130,6 +133,11 @@ impl Site {
         let mut variables = self.names();
         variables.extend(Expiry::variables(self.expires.as_ref()));
         variables.extend(self.reading.variables());
+        let password = self.password.as_ref().map_or_else(
+            || "null::text".to_owned(),
+            |name| format!("u.{}::text", quote_identifier(name)),
+        );
+        variables.insert("password", password);
         variables.insert("queue_limit_bytes", self.queue_limit_bytes.to_string());
         variables
     }

@@ -8,6 +8,7 @@
 mod complaint;
 mod environment;
 mod file;
+mod keys;
 mod presets;
 mod rivals;
 #[cfg(test)]
@@ -16,10 +17,13 @@ mod site;
 mod validate;
 mod variables;
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
 pub use environment::Environment;
 pub use file::{Error, load};
+pub use keys::secret_keys;
 pub use site::{EpochUnit, Event, Policy, Site, Watched};
 
 /// All settings, by section.
@@ -124,6 +128,11 @@ pub struct Link {
     pub batch_rows: u32,
     /// Pause after each batch of sessions from before the installation, as a multiple of the time that it took.
     pub pause_ratio: f64,
+    /// File with Django's `SECRET_KEY` on its first line and `SECRET_KEY_FALLBACKS` below: sessions that were opened under
+    /// an older password are then told by their hash. Needs a restart.
+    pub secret_key_file: Option<PathBuf>,
+    /// How long after a session was linked its hash is compared, in seconds: longer than the longest request.
+    pub verify_after_s: u64,
 }
 
 impl Default for Link {
@@ -132,6 +141,8 @@ impl Default for Link {
             poll_interval_s: 1,
             batch_rows: 1000,
             pause_ratio: 1.0,
+            secret_key_file: None,
+            verify_after_s: 120,
         }
     }
 }

@@ -41,6 +41,7 @@ fn the_sample_shows_every_setting_at_its_default() {
     assert!(settings.site.user_path.take().is_some());
     assert!(settings.site.expires_unit.take().is_some());
     assert!(settings.site.lifetime_s.take().is_some());
+    assert!(settings.link.secret_key_file.take().is_some());
     for example in [
         &mut settings.database.url,
         &mut settings.site.user_key,

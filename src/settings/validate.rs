@@ -97,6 +97,7 @@ fn listen(listen: &Listen) -> Result<(), Error> {
 fn link(link: &Link) -> Result<(), Error> {
     within("link.poll_interval_s", link.poll_interval_s, 1..=DAY_S)?;
     within("link.batch_rows", link.batch_rows, 1..=100_000)?;
+    within("link.verify_after_s", link.verify_after_s, 1..=DAY_S)?;
     within("link.pause_ratio", link.pause_ratio, 0.0..=1000.0)
 }
 
