@@ -62,6 +62,23 @@ APPS = [
         session_key="sid",
         expires_column="expire",
     ),
+    App(
+        name="better-auth",
+        preset="better-auth",
+        start=lambda: node("better-auth"),
+        site="",
+        change="""
+            update account a set password = b.password
+            from account b join "user" spare on spare.id = b."userId", "user" changed
+            where spare.name = %(like)s and changed.name = %(who)s and a."userId" = changed.id""",
+        session_table="session",
+        session_key="token",
+        expires_column='"expiresAt"',
+        upserts=False,
+        sign_up="/api/auth/sign-up/email",
+        login="/api/auth/sign-in/email",
+        fields=lambda name, password: {"name": name, "email": f"{name}@example.org", "password": password},
+    ),
 ]
 
 
