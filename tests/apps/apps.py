@@ -79,6 +79,16 @@ APPS = [
         login="/api/auth/sign-in/email",
         fields=lambda name, password: {"name": name, "email": f"{name}@example.org", "password": password},
     ),
+    App(
+        name="flask",
+        preset="flask-session",
+        start=lambda: [sys.executable, HERE / "flask/app.py"],
+        site='user_table = "user"\npassword_column = "password_hash"',
+        change=change('"user"'),
+        session_table="sessions",
+        session_key="session_id",
+        expires_column="expiry",
+    ),
 ]
 
 
