@@ -20,6 +20,7 @@ test: ## Test the daemon against a real PostgreSQL server, then a real Django si
 	cargo build --locked
 	cargo test --locked
 	SESSION_REAPER_BIN=$(TARGET)/debug/session-reaper $(PYTHON) -m pytest --quiet tests/django/end_to_end
+	cargo build --locked --manifest-path tests/apps/axum/Cargo.toml --target-dir target/apps-axum
 	SESSION_REAPER_BIN=$(TARGET)/debug/session-reaper $(APPS_PYTHON) -m pytest --quiet tests/apps
 
 .PHONY: soak

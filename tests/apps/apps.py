@@ -89,6 +89,16 @@ APPS = [
         session_key="session_id",
         expires_column="expiry",
     ),
+    App(
+        name="axum",
+        preset="tower-sessions",
+        start=lambda: [TARGET / "apps-axum/debug/session-reaper-axum"],
+        site='user_table = "members"\npassword_column = "password_hash"',
+        change=change("members"),
+        session_table="tower_sessions.session",
+        session_key="id",
+        expires_column="expiry_date",
+    ),
 ]
 
 
