@@ -2,6 +2,7 @@
 
 TARGET := $(abspath $(or $(CARGO_TARGET_DIR),target))
 PYTHON := target/django-venv/bin/python
+APPS_PYTHON := target/apps-venv/bin/python
 
 .PHONY: help
 help: ## Say what there is
@@ -14,11 +15,13 @@ demo: ## Show on a throw-away PostgreSQL server what session-reaper does
 	cargo run --locked --release -- demo
 
 .PHONY: test
-test: ## Test the daemon against a real PostgreSQL server, then against a real Django site
+test: ## Test the daemon against a real PostgreSQL server, then a real Django site and other real apps
 	tests/install all
 	cargo build --locked
 	cargo test --locked
 	SESSION_REAPER_BIN=$(TARGET)/debug/session-reaper $(PYTHON) -m pytest --quiet tests/django/end_to_end
+	cargo build --locked --manifest-path tests/apps/axum/Cargo.toml --target-dir target/apps-axum
+	SESSION_REAPER_BIN=$(TARGET)/debug/session-reaper $(APPS_PYTHON) -m pytest --quiet tests/apps
 
 .PHONY: soak
 soak: ## Check the promises for SECONDS=600 under faults and failovers, from a SEED

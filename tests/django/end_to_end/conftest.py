@@ -9,6 +9,7 @@ import pytest
 from django_site import NAMES, PROJECT, Kind, Site, password_of
 from postgres import Server
 from process import clean_environment
+from reporting import pytest_runtest_makereport as pytest_runtest_makereport
 
 CREATE_USERS = f"""
 from django.contrib.auth import get_user_model
@@ -64,14 +65,3 @@ def site(request, server, template_of, tmp_path):
         opened.start()
         yield opened
     opened.assert_no_key_is_logged()
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
-    """Shows with a failed test what the daemon and the web server had to say."""
-    report = yield
-    site = getattr(item, "site", None)
-    if report.failed and site:
-        for log in sorted(site.directory.glob("*.log")):
-            report.sections.append((log.name, log.read_text(errors="replace")[-8000:]))
-    return report
