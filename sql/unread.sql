@@ -431,7 +431,8 @@ comment on function session_reaper.key_digest(:session_key_base_type) is
     'SHA-256 of a session key: tells sessions apart without giving one away.';
 
 -- Handles are digests, since the page is looked up again in another statement, and by then rows may have moved. Sessions
--- that are linked are passed over.
+-- that are linked are passed over, and so are those in the queue: what stands there says how old their logins are, while
+-- what is found here counts as older than everything (P2).
 create or replace function session_reaper.page(out digest bytea, out data bytea)
 returns setof record
 language plpgsql
@@ -451,7 +452,11 @@ begin
         select session_reaper.key_digest(s.:"session_key"), :data
         from :"session_schema".:"session_table" s
         where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
-          and not exists (select from session_reaper.user_session l where l.session_key = s.:"session_key");
+          and not exists (select from session_reaper.user_session l where l.session_key = s.:"session_key")
+          and s.:"session_key" <> all (array(
+            select u.session_key
+            from session_reaper.queue_reading q
+            cross join lateral session_reaper.unread_since(q.read_to) u));
 end
 $$;
 

@@ -38,5 +38,6 @@ mod secrecy;
 mod settling;
 mod shapes;
 mod stage;
+mod stale_hash;
 mod tls;
 mod watch;

@@ -371,3 +371,15 @@ async fn link_reads_everything_at_once_and_status_says_when_it_has() {
         serde_json::from_str(&run(&["status", "--json"]).await.stdout).unwrap();
     assert_eq!(after["unread"]["table_read"], true);
 }
+
+/// Or a login during the first reading would be taken for one from before the installation.
+#[tokio::test]
+async fn what_is_in_the_queue_is_not_read_from_the_table() {
+    let database = Database::create_bare(server()).await;
+    let user = database.users(1).await[0];
+    log_in(&database, user).await;
+    database.migrate().await;
+    log_in(&database, user).await;
+    database.batch_execute("begin; select session_reaper.claim_page(10)").await.unwrap();
+    assert_eq!(database.number("select count(*) from session_reaper.page()").await, 1);
+}
