@@ -36,12 +36,26 @@ pub fn may_end(login: &Login, change: &Change, seen: Micros) -> bool {
     if change.cause == Cause::Deleted {
         return true;
     }
-    let began = if login.versioned {
+    let linked = if login.versioned {
         login.begin.sent.min(login.read.sent)
     } else {
         login.begin.sent
     };
+    // What the session says was read after all of its writes: any of them may have brought the user.
+    let began = linked.min(login.first_write.unwrap_or(linked));
     !spares(login, change) && change.published >= began
+}
+
+/// Whether a change of whoever was logged in before may have ended a session that has changed hands since. The daemon
+/// reads who is logged in before it ends anything; a transaction that has to end sessions itself cannot.
+pub fn may_end_before(
+    login: &Login,
+    next: &Login,
+    change: &Change,
+    seen: Micros,
+    served: bool,
+) -> bool {
+    (change.stamp_from <= next.known || !served) && may_end(login, change, seen)
 }
 
 /// The changing transaction opened it, or the app asked to keep it: neither helps against a policy that ends all.
