@@ -98,6 +98,7 @@ fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, ask
             || books.survivors.contains_key(key)
             || books.in_flux.contains(key)
             || has_changed_hands
+            || is_stillborn(books, login)
         {
             continue;
         }
@@ -114,6 +115,12 @@ fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, ask
     }
     books.survivors.extend(found);
     books.excused.extend(excused);
+}
+
+fn is_stillborn(books: &Books, login: &Login) -> bool {
+    let changes = books.changes.get(&login.user);
+    let mut changes = changes.into_iter().flatten();
+    login.user.is_some() && changes.any(|change| rules::is_stillborn(login, change))
 }
 
 /// The settled changes that may concern it.

@@ -9,7 +9,7 @@ use super::ledger::{Cause, Change, Login, Micros};
 /// Why a settled change must have ended this session, if it must.
 pub fn must_end(login: &Login, change: &Change) -> Option<&'static str> {
     if change.cause == Cause::Deleted {
-        return (login.known <= change.stamp_from).then_some("its user was deleted");
+        return is_deleted_with(login, change).then_some("its user was deleted");
     }
     if spares(login, change) {
         return None;
@@ -26,6 +26,19 @@ pub fn must_end(login: &Login, change: &Change) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Nothing but the app itself keeps a session from naming a user who is gone, so the deletion has to end late ones too.
+fn is_deleted_with(login: &Login, deletion: &Change) -> bool {
+    let is_older =
+        login.begin.returned < deletion.stamp_from || login.sight.returned < deletion.publish_sent;
+    login.known <= deletion.stamp_from || login.first_write.is_some() && is_older
+}
+
+/// Whether it names a user who had been deleted when it began, as far as any schema can see: then it is nobody's, and
+/// other changes do not concern it.
+pub fn is_stillborn(login: &Login, change: &Change) -> bool {
+    change.cause == Cause::Deleted && login.first_write.is_some() && !is_deleted_with(login, change)
 }
 
 /// Whether a change may have ended this session, which was found gone at `seen`.

@@ -112,10 +112,10 @@ const TABLES: &str = "
     create trigger history_veto before delete on auth_user for each row execute function history_veto();";
 
 /// A stand-in cannot read sessions, so none are noted, as on a site whose app links them.
-const READS_NOTHING: &str = "
-    drop trigger session_opened on django_session;
-    drop trigger session_saved on django_session;
-    update session_reaper.table_reading set complete = true";
+const READS_NOTHING: &str = r#"
+    drop trigger "A_session_reaper_session_opened" on django_session;
+    drop trigger "A_session_reaper_session_saved" on django_session;
+    update session_reaper.table_reading set complete = true"#;
 
 impl World {
     /// Sets a site up in an empty database.
