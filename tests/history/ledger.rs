@@ -43,8 +43,8 @@ pub struct Login {
     pub sight: Span,
     /// It was known to have committed.
     pub known: Micros,
-    /// Of a session that is only read for its user: when the earliest transaction began that wrote it. Where the user
-    /// came later, it cannot be told from the session that he did, and it counts as older.
+    /// Of a session that is only read for its user: when the earliest of the other transactions began that wrote it.
+    /// The session does not say which of them brought the user, and where that leaves a doubt it counts as older.
     pub first_write: Option<Micros>,
     /// Who was logged in to it before, and whose login that was.
     pub previous: Option<usize>,

@@ -56,7 +56,12 @@ pub fn may_end(login: &Login, change: &Change, seen: Micros) -> bool {
     };
     // What the session says was read after all of its writes: any of them may have brought the user.
     let began = linked.min(login.first_write.unwrap_or(linked));
-    !spares(login, change) && change.published >= began
+    let is_in_doubt = login
+        .first_write
+        .is_some_and(|other| other <= change.published);
+    let is_asked_for = change.keep.as_ref() == Some(&login.key);
+    let spared = spares(login, change) && !(is_in_doubt && !is_asked_for);
+    !spared && change.published >= began
 }
 
 /// Whether a change of whoever was logged in before may have ended a session that has changed hands since. The daemon

@@ -3,7 +3,7 @@
 use tokio_postgres::Error;
 
 use super::Visitor;
-use crate::ledger::{Login, Span};
+use crate::ledger::{Login, Micros, Span};
 
 impl Visitor {
     /// Django's PasswordChangeView cycles the session key in the changing transaction.
@@ -44,7 +44,7 @@ impl Visitor {
                 returned: linked.returned,
             },
             known: 0,
-            first_write: (!links).then_some(begin.sent),
+            first_write: (!links).then_some(Micros::MAX),
             previous: None,
         }))
     }

@@ -62,7 +62,7 @@ impl Visitor {
                 begin,
                 sight: if known_before { verified.span } else { written },
                 known: self.now(),
-                first_write: Some(first_write.min(begin.sent)),
+                first_write: Some(first_write),
                 previous: None,
             });
         }
@@ -170,10 +170,7 @@ impl Visitor {
             let is_read = books
                 .login(&key)
                 .is_some_and(|login| login.first_write.is_some());
-            if !is_read
-                || books.written_back.contains_key(&key)
-                || !books.in_flux.insert(key.clone())
-            {
+            if !is_read || books.removed.contains(&key) || !books.in_flux.insert(key.clone()) {
                 return Ok(());
             }
             books.by_key[&key]
@@ -230,7 +227,8 @@ impl Visitor {
         };
         let mut books = self.world.ledger.books();
         books.forget_recent(key, from);
-        let first_write = books.logins[previous].first_write;
+        let before = &books.logins[previous];
+        let first_write = before.first_write.map(|other| other.min(before.begin.sent));
         books.add_login(Login {
             key: key.to_owned(),
             user: to,
@@ -243,7 +241,7 @@ impl Visitor {
             begin,
             sight,
             known,
-            first_write: first_write.map(|first| first.min(begin.sent)),
+            first_write,
             previous: Some(previous),
         });
         Ok(())

@@ -144,15 +144,21 @@ impl Visitor {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.pause(self.world.options.grace_s * 700).await;
-        let data = session_data(Some(user), Some(self.rng.u64(..)));
-        self.upsert(key, &data, last_seen).await
+        self.upsert(key, user, last_seen).await
     }
 
-    async fn upsert(&mut self, key: String, data: &str, last_seen: u64) -> Result<(), Error> {
-        // Somebody may have logged out of it: then nobody promised that it stays away.
-        if !self.world.ledger.books().removed.insert(key.clone()) {
-            return Ok(());
+    async fn upsert(&mut self, key: String, user: i32, last_seen: u64) -> Result<(), Error> {
+        {
+            // Somebody may have logged out of it: then nobody promised that it stays away. Nor if it is not his any more.
+            let mut books = self.world.ledger.books();
+            let is_his = books
+                .login(&key)
+                .is_some_and(|login| login.user == Some(user));
+            if !is_his || books.in_flux.contains(&key) || !books.removed.insert(key.clone()) {
+                return Ok(());
+            }
         }
+        let data = session_data(Some(user), Some(self.rng.u64(..)));
         let upsert = "insert into django_session values ($1, $2, now() + interval '14 days')
             on conflict (session_key) do update set session_data = excluded.session_data";
         self.db.execute(upsert, &[&key, &data]).await?;
