@@ -210,7 +210,11 @@ begin
         on conflict on constraint user_session_pkey do update
             set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
                 snapshot = excluded.snapshot, credential_version = null, read = true, linked_at = excluded.linked_at
-            where l.user_id is distinct from excluded.user_id or l.read and excluded.begun_at < l.begun_at
+            -- Of the same user's, what comes here has taken in what stood here; only a page of the table may have come
+            -- between, and that is older than everything.
+            where l.user_id is distinct from excluded.user_id
+               or l.read and excluded.begun_at <= l.begun_at
+                  and (excluded.begun_at < l.begun_at or excluded.xid <> l.xid or excluded.snapshot::text <> l.snapshot::text)
         returning l.user_id, l.session_key, l.xid, l.begun_at, l.snapshot
     ), reopened as (
         -- The changes that it is older than may have settled long ago.
@@ -294,15 +298,36 @@ begin
             as e (place, kind, user_id)
         join session_reaper.unread u on u.ctid = e.place::tid
         where e.kind = 'u' and e.user_id is not null
-    ), session as (
+    ), candidate as materialized (
+        select w.* from write w
+        union all
+        -- What was found before counts like a write: one that is read later may have come first, and must not make the
+        -- session younger either.
+        select l.session_key, l.user_id, false, l.xid, l.begun_at, l.snapshot
+        from (select distinct w.session_key, w.user_id from write w) k
+        join session_reaper.user_session l on l.session_key = k.session_key and l.user_id = k.user_id
+        where l.read
+    ), merged as (
         select w.session_key,
             (pg_catalog.array_agg(w.user_id))[1] as user_id,
             pg_catalog.bool_and(w.was_there) and not all_read as is_oldest,
             (pg_catalog.array_agg(w.xid order by w.begun_at, w.xid))[1] as xid,
             pg_catalog.min(w.begun_at) as begun_at,
             session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) as snapshot
-        from write w
+        from candidate w
         group by w.session_key
+    ), session as (
+        -- A changing transaction keeps the session that it opened, and not one that it only saved: if somebody else, who
+        -- began before the change had committed, may have opened it, it is held to be nobody's of these.
+        select m.session_key, m.user_id, m.is_oldest, m.begun_at, m.snapshot,
+            case when exists (
+                select
+                from session_reaper.change c
+                join candidate w on w.session_key = m.session_key
+                where c.xid = m.xid and c.begun_at = m.begun_at
+                  and session_reaper.is_older(w.xid, w.begun_at, w.snapshot, c.xid, c.begun_at, c.at, 'others'))
+            then '0'::xid8 else m.xid end as xid
+        from merged m
     )
     select pg_catalog.array_agg(s.session_key) as keys,
         pg_catalog.array_agg(s.user_id) as user_ids,

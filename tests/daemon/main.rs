@@ -10,6 +10,7 @@ mod bad_input;
 mod binary;
 mod codec;
 mod crash;
+mod dating;
 mod doctor;
 mod expiry;
 mod failover;

@@ -380,6 +380,14 @@ async fn what_is_in_the_queue_is_not_read_from_the_table() {
     log_in(&database, user).await;
     database.migrate().await;
     log_in(&database, user).await;
-    database.batch_execute("begin; select session_reaper.claim_page(10)").await.unwrap();
-    assert_eq!(database.number("select count(*) from session_reaper.page()").await, 1);
+    database
+        .batch_execute("begin; select session_reaper.claim_page(10)")
+        .await
+        .unwrap();
+    assert_eq!(
+        database
+            .number("select count(*) from session_reaper.page()")
+            .await,
+        1
+    );
 }

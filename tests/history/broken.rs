@@ -291,3 +291,52 @@ async fn a_breach_switch_that_ends_everything_is_found_out() {
     let verdict = run_broken(24, &sabotage, options).await;
     assert!(!verdict.bystanders.is_empty());
 }
+
+/// With the last write's stamp, a save makes a session young again.
+#[tokio::test]
+async fn reading_with_the_stamp_of_the_last_write_is_found_out() {
+    let last = rewrite(
+        "link_unread",
+        "pg_catalog.min(w.begun_at) as begun_at",
+        "pg_catalog.max(w.begun_at) as begun_at",
+    );
+    let sight = rewrite(
+        "link_unread",
+        "session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) as snapshot",
+        "(pg_catalog.array_agg(w.snapshot order by w.begun_at desc))[1] as snapshot",
+    );
+    survivors_with(&format!("{last} {sight}")).await;
+}
+
+#[tokio::test]
+async fn settling_while_sessions_are_unread_is_found_out() {
+    let options = Options {
+        more: Some(More::Reads),
+        run_for: LONG_ENOUGH,
+        ..Options::with_seed(0)
+    };
+    let verdict = run_broken(25, BLIND_TO_UNREAD, options).await;
+    assert!(!verdict.survivors.is_empty());
+}
+
+/// Most of them are read in time; those that are not end as soon as they are, and have to be seen until then.
+const BLIND_TO_UNREAD: &str = "create or replace function session_reaper.may_be_unread(
+        change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
+    returns boolean language sql stable as 'select false';";
+
+#[tokio::test]
+async fn a_queue_that_forgets_transactions_in_progress_is_found_out() {
+    survivors_with(&rewrite(
+        "unread_since",
+        "pg_snapshot_xip(read_to) running (xid)",
+        "pg_snapshot_xip('1:1:') running (xid)",
+    ))
+    .await;
+}
+
+/// A session is read in time wherever settling looks at unread ones, so it has to be blind as well.
+#[tokio::test]
+async fn a_session_that_is_read_after_the_settling_and_held_against_nothing_is_found_out() {
+    let forgets = rewrite("link_found", "where o.state = 'settled'", "where false");
+    survivors_with(&format!("{BLIND_TO_UNREAD} {forgets}")).await;
+}

@@ -43,6 +43,11 @@ pub struct Login {
     pub sight: Span,
     /// It was known to have committed.
     pub known: Micros,
+    /// Of a session that is only read for its user: when the earliest of the other transactions began that wrote it.
+    /// The session does not say which of them brought the user, and where that leaves a doubt it counts as older.
+    pub first_write: Option<Micros>,
+    /// Who was logged in to it before, and whose login that was.
+    pub previous: Option<usize>,
 }
 
 /// A session that was written back after it had been deleted.
@@ -77,6 +82,10 @@ pub struct Books {
     pub survivors: BTreeMap<String, String>,
     /// What it has seen that no schema can see.
     pub excused: HashSet<String>,
+    /// Sessions that are becoming somebody else's: whose they are is not known.
+    pub in_flux: HashSet<String>,
+    /// Numbers of the transactions that found no daemon and ended sessions themselves.
+    pub unserved: HashSet<String>,
     /// What sessions have to contain, and until when.
     pub saves: Register,
 }
@@ -92,6 +101,12 @@ impl Books {
         } else {
             "anonymous sessions"
         });
+        if login.first_write.is_some() {
+            self.count("logins that nobody links");
+        }
+        if login.previous.is_some() {
+            self.count("sessions that change hands");
+        }
         self.count(&format!("login: {}", login.kind));
         let recent = self.recent.entry(login.user).or_default();
         recent.push_back(login.key.clone());
@@ -112,6 +127,21 @@ impl Books {
         changes.insert(place, change);
     }
 
+    /// A transaction that began then has written it.
+    pub fn note_write(&mut self, key: &str, began: Micros) {
+        if let Some(index) = self.by_key.get(key) {
+            let first = &mut self.logins[*index].first_write;
+            *first = first.map(|first| first.min(began));
+        }
+    }
+
+    /// It is not this user's any more.
+    pub fn forget_recent(&mut self, key: &str, user: i32) {
+        if let Some(recent) = self.recent.get_mut(&Some(user)) {
+            recent.retain(|other| other != key);
+        }
+    }
+
     /// A session that was believed to exist was found gone.
     pub fn note_gone(&mut self, key: &str, seen: Micros) {
         if self.believed.remove(key) {
@@ -130,7 +160,8 @@ impl Books {
     /// The changes that may concern a session: those of its user and of everybody that were known after the login
     /// began, the latest of each first. None for a session that is nobody's.
     pub fn changes_since(&self, login: &Login) -> impl Iterator<Item = &Change> {
-        let earliest = login.begin.sent.min(login.read.sent);
+        let begun = login.begin.sent.min(login.read.sent);
+        let earliest = begun.min(login.first_write.unwrap_or(begun));
         let of = login.user.map(|user| [Some(user), None]);
         of.into_iter()
             .flatten()

@@ -1,7 +1,7 @@
 //! Changes that were committed and are not honoured, whatever died in between.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     time::{Duration, Instant},
 };
 
@@ -41,6 +41,13 @@ pub async fn unsettled(world: &World, client: &Client) -> Vec<String> {
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// Numbers of transactions that found no daemon.
+pub async fn unserved(client: &Client) -> HashSet<String> {
+    let statement = "select c.xid::text from session_reaper.change c where c.served is not true";
+    let rows = client.query(statement, &[]).await.unwrap();
+    rows.iter().map(|row| row.get(0)).collect()
 }
 
 /// How many revocations there are, by user, transaction and reason.

@@ -12,6 +12,7 @@ mod broken;
 mod change;
 mod client;
 mod daemon;
+mod data;
 mod failover;
 mod faults;
 mod ledger;

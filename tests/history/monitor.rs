@@ -92,7 +92,14 @@ fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, ask
     let (mut found, mut excused) = (Vec::new(), Vec::new());
     for login in present.iter().filter_map(|key| books.login(key)) {
         let key = &login.key;
-        if books.written_back.contains_key(key) || books.survivors.contains_key(key) {
+        // Whose it was at that look is not known for certain.
+        let has_changed_hands = login.previous.is_some() && login.known >= asked;
+        if books.written_back.contains_key(key)
+            || books.survivors.contains_key(key)
+            || books.in_flux.contains(key)
+            || has_changed_hands
+            || is_stillborn(books, login)
+        {
             continue;
         }
         for change in settled(books, login, open, asked) {
@@ -108,6 +115,12 @@ fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, ask
     }
     books.survivors.extend(found);
     books.excused.extend(excused);
+}
+
+fn is_stillborn(books: &Books, login: &Login) -> bool {
+    let changes = books.changes.get(&login.user);
+    let mut changes = changes.into_iter().flatten();
+    login.user.is_some() && changes.any(|change| rules::is_stillborn(login, change))
 }
 
 /// The settled changes that may concern it.

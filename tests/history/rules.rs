@@ -9,7 +9,7 @@ use super::ledger::{Cause, Change, Login, Micros};
 /// Why a settled change must have ended this session, if it must.
 pub fn must_end(login: &Login, change: &Change) -> Option<&'static str> {
     if change.cause == Cause::Deleted {
-        return (login.known <= change.stamp_from).then_some("its user was deleted");
+        return is_deleted_with(login, change).then_some("its user was deleted");
     }
     if spares(login, change) {
         return None;
@@ -28,6 +28,19 @@ pub fn must_end(login: &Login, change: &Change) -> Option<&'static str> {
     }
 }
 
+/// Nothing but the app itself keeps a session from naming a user who is gone, so the deletion has to end late ones too.
+fn is_deleted_with(login: &Login, deletion: &Change) -> bool {
+    let is_older =
+        login.begin.returned < deletion.stamp_from || login.sight.returned < deletion.publish_sent;
+    login.known <= deletion.stamp_from || login.first_write.is_some() && is_older
+}
+
+/// Whether it names a user who had been deleted when it began, as far as any schema can see: then it is nobody's, and
+/// other changes do not concern it.
+pub fn is_stillborn(login: &Login, change: &Change) -> bool {
+    change.cause == Cause::Deleted && login.first_write.is_some() && !is_deleted_with(login, change)
+}
+
 /// Whether a change may have ended this session, which was found gone at `seen`.
 pub fn may_end(login: &Login, change: &Change, seen: Micros) -> bool {
     if change.stamp_from >= seen {
@@ -36,12 +49,31 @@ pub fn may_end(login: &Login, change: &Change, seen: Micros) -> bool {
     if change.cause == Cause::Deleted {
         return true;
     }
-    let began = if login.versioned {
+    let linked = if login.versioned {
         login.begin.sent.min(login.read.sent)
     } else {
         login.begin.sent
     };
-    !spares(login, change) && change.published >= began
+    // What the session says was read after all of its writes: any of them may have brought the user.
+    let began = linked.min(login.first_write.unwrap_or(linked));
+    let is_in_doubt = login
+        .first_write
+        .is_some_and(|other| other <= change.published);
+    let is_asked_for = change.keep.as_ref() == Some(&login.key);
+    let spared = spares(login, change) && !(is_in_doubt && !is_asked_for);
+    !spared && change.published >= began
+}
+
+/// Whether a change of whoever was logged in before may have ended a session that has changed hands since. The daemon
+/// reads who is logged in before it ends anything; a transaction that has to end sessions itself cannot.
+pub fn may_end_before(
+    login: &Login,
+    next: &Login,
+    change: &Change,
+    seen: Micros,
+    served: bool,
+) -> bool {
+    (change.stamp_from <= next.known || !served) && may_end(login, change, seen)
 }
 
 /// The changing transaction opened it, or the app asked to keep it: neither helps against a policy that ends all.

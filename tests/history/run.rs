@@ -80,6 +80,7 @@ pub async fn run(options: Options) -> Verdict {
 /// The clients and the monitor, for as long as the run lasts.
 pub async fn live(world: &Arc<World>) {
     let options = &world.options;
+    world.wait_until_read().await;
     let monitor = tokio::spawn(monitor::run(Arc::clone(world)));
     let mut clients = Vec::new();
     for number in 0..options.clients {

@@ -33,14 +33,17 @@ impl Verdict {
         lost.extend_from_slice(complaints);
         monitor::look(world, &client).await.unwrap();
         let found = lost::revocations(&client).await;
+        let unserved = lost::unserved(&client).await;
         let present = sessions(&client).await;
-        let books = world.ledger.books();
-        lost.extend(lost::not_asked_for(&books, &found));
+        let mut books = world.ledger.books();
+        books.unserved = unserved;
+        let books = &*books;
+        lost.extend(lost::not_asked_for(books, &found));
         lost.extend_from_slice(&books.saves.wrong);
         let mut survivors: Vec<String> = books.survivors.values().cloned().collect();
-        survivors.extend(came_back(&books, &present, world.options.grace_s));
-        let bystanders: Vec<String> = bystanders(&books).collect();
-        let table = table(&books, &survivors, &bystanders, &lost);
+        survivors.extend(came_back(books, &present, world.options.grace_s));
+        let bystanders: Vec<String> = bystanders(books).collect();
+        let table = table(books, &survivors, &bystanders, &lost);
         Self {
             survivors,
             bystanders,
@@ -122,9 +125,27 @@ fn bystanders(books: &Books) -> impl Iterator<Item = String> {
 
 /// Whether a change may have ended a session that was found gone at `seen`.
 pub fn is_justified(books: &Books, login: &Login, seen: Micros) -> bool {
-    books
+    let own = books
         .changes_since(login)
-        .any(|change| rules::may_end(login, change, seen))
+        .any(|change| rules::may_end(login, change, seen));
+    own || was_justified(books, login, seen)
+}
+
+/// Whether a change of somebody's who was logged in before may have ended it.
+fn was_justified(books: &Books, login: &Login, seen: Micros) -> bool {
+    let mut next = login;
+    while let Some(previous) = next.previous {
+        let before = &books.logins[previous];
+        let ended = books.changes_since(before).any(|change| {
+            let served = !books.unserved.contains(&change.xid);
+            rules::may_end_before(before, next, change, seen, served)
+        });
+        if ended {
+            return true;
+        }
+        next = before;
+    }
+    false
 }
 
 fn table(books: &Books, survivors: &[String], bystanders: &[String], lost: &[String]) -> String {

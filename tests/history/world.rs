@@ -1,6 +1,7 @@
 //! The site, and what all clients share.
 
 use std::{
+    path::Path,
     sync::{
         Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -99,6 +100,7 @@ pub struct World {
 
 /// The settings of the site, for those who migrate it and for its daemons.
 pub const SETTINGS: &str = include_str!("site.toml");
+const SETTINGS_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/history/site.toml");
 
 const TABLES: &str = "
     create table mfa_device (user_id integer primary key, secret text not null);
@@ -108,6 +110,12 @@ const TABLES: &str = "
         return case when current_setting('history.veto', true) = 'on' then null else old end;
     end $$;
     create trigger history_veto before delete on auth_user for each row execute function history_veto();";
+
+/// A stand-in cannot read sessions, so none are noted, as on a site whose app links them.
+const READS_NOTHING: &str = r#"
+    drop trigger "A_session_reaper_session_opened" on django_session;
+    drop trigger "A_session_reaper_session_saved" on django_session;
+    update session_reaper.table_reading set complete = true"#;
 
 impl World {
     /// Sets a site up in an empty database.
@@ -128,9 +136,12 @@ impl World {
             ..Database::default()
         };
         let target = Target::resolve(&database, &Environment::default()).unwrap();
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/history/site.toml");
-        let settings = settings::load(Some(path.as_ref()), &Environment::default()).unwrap();
+        let settings = settings::load(Some(Path::new(SETTINGS_FILE)), &Environment::default());
+        let settings = settings.unwrap();
         schema::migrate(&target, &settings.site).await.unwrap();
+        if world.options.stand_in.is_some() {
+            client.batch_execute(READS_NOTHING).await.unwrap();
+        }
         client.batch_execute(&world.options.sabotage).await.unwrap();
         for _ in 0..world.options.users {
             let user = world.sign_up(&client).await.unwrap();
@@ -178,6 +189,26 @@ impl World {
         }
         contested.0 -= 1;
         contested.1.clone()
+    }
+
+    /// Waits for the reading that follows an installation: until then, every session counts as one from before it.
+    pub async fn wait_until_read(&self) {
+        for _ in 0..600 {
+            let client = self.connect().await;
+            let complete = "select t.complete from session_reaper.table_reading t";
+            if let Ok(row) = client.query_one(complete, &[]).await
+                && row.get(0)
+            {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("the session table has not been read for a minute");
+    }
+
+    /// Whether sessions are read for their users.
+    pub fn reads(&self) -> bool {
+        self.options.stand_in.is_none() && self.options.more != Some(More::Revokes)
     }
 
     pub fn stop(&self) {

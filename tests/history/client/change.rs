@@ -76,6 +76,10 @@ impl Visitor {
             opened = self.open_own(plan.users[0], transaction, begin).await?;
         }
         let done = self.change_all(&plan).await?;
+        if plan.saves {
+            self.maybe_pause(120).await;
+            self.save_newest(plan.users[0], begin).await?;
+        }
         if plan.opens && !plan.opens_first {
             opened = self.open_own(plan.users[0], transaction, begin).await?;
         }

@@ -5,7 +5,6 @@ use tokio_postgres::Error;
 use super::{Visitor, plan::LoginPlan};
 use crate::{
     ledger::{Login, Span},
-    saves::Save,
     world::More,
 };
 
@@ -19,6 +18,9 @@ pub(super) struct Verified {
 impl Visitor {
     /// One login, of whatever kind.
     pub(super) async fn log_in(&mut self, user: i32) -> Result<(), Error> {
+        if self.world.reads() && self.chance(50) {
+            return self.log_in_unlinked(user).await;
+        }
         let plan = self.plan_login();
         let transaction = self.world.next_number();
         let key = self.new_key();
@@ -61,13 +63,15 @@ impl Visitor {
                 begin,
                 sight,
                 known: self.now(),
+                first_write: None,
+                previous: None,
             });
         }
         Ok(())
     }
 
     /// Verifying takes its time.
-    async fn hash(&mut self, slow: bool) {
+    pub(super) async fn hash(&mut self, slow: bool) {
         let most_ms = match self.world.options.more {
             Some(More::Reads) => 1000,
             _ if slow => 150,
@@ -85,7 +89,7 @@ impl Visitor {
     }
 
     /// Reads the password that the rest of the login relies on.
-    async fn verify(&mut self, user: i32) -> Result<Option<Verified>, Error> {
+    pub(super) async fn verify(&mut self, user: i32) -> Result<Option<Verified>, Error> {
         let sent = self.now();
         let row = self
             .db
@@ -140,22 +144,7 @@ impl Visitor {
     }
 
     pub(super) async fn insert_session(&mut self, key: &str) -> Result<(), Error> {
-        let sent = self.now();
-        let expires = sent + self.world.options.lifetime();
-        self.db
-            .execute(
-                "insert into django_session values ($1, 'data', $2)",
-                &[&key, &self.world.ledger.wall(expires)],
-            )
-            .await?;
-        let save = Save {
-            data: "data".to_owned(),
-            expires,
-            sent,
-            known: Some(sent),
-        };
-        self.world.ledger.books().saves.add(key, save);
-        Ok(())
+        self.insert_data(key, None, None).await
     }
 
     /// Links a session, and says when; nothing if the user or the session is gone.

@@ -5,6 +5,7 @@ mod login;
 mod own;
 mod people;
 mod plan;
+mod read;
 mod request;
 mod transaction;
 mod write;
@@ -67,7 +68,13 @@ impl Visitor {
             _ => {}
         }
         match self.rng.u32(0..1000) {
-            0..400 => self.log_in(user).await,
+            0..365 => self.log_in(user).await,
+            365..375 => self.save_late(user).await,
+            375..388 => {
+                let to = self.world.some_user(&mut self.rng);
+                self.hand_over(user, to.filter(|to| *to != user)).await
+            }
+            388..400 => self.hand_over(user, None).await,
             400..580 => self.change(user).await,
             580..740 => self.save(user).await,
             740..800 => self.log_out(user).await,

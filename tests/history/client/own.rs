@@ -3,7 +3,7 @@
 use tokio_postgres::Error;
 
 use super::Visitor;
-use crate::ledger::{Login, Span};
+use crate::ledger::{Login, Micros, Span};
 
 impl Visitor {
     /// Django's PasswordChangeView cycles the session key in the changing transaction.
@@ -18,8 +18,14 @@ impl Visitor {
         let Some(row) = self.db.query_opt(read, &[&user]).await? else {
             return Ok(None);
         };
-        self.insert_session(&key).await?;
-        let Some(linked) = self.link(&key, user, None, false).await? else {
+        let links = !self.world.reads() || self.chance(50);
+        let linked = if links {
+            self.insert_session(&key).await?;
+            self.link(&key, user, None, false).await?
+        } else {
+            self.open_unlinked(&key, user).await?
+        };
+        let Some(linked) = linked else {
             return Ok(None);
         };
         Ok(Some(Login {
@@ -38,7 +44,17 @@ impl Visitor {
                 returned: linked.returned,
             },
             known: 0,
+            first_write: (!links).then_some(Micros::MAX),
+            previous: None,
         }))
+    }
+
+    async fn open_unlinked(&mut self, key: &str, user: i32) -> Result<Option<Span>, Error> {
+        let sent = self.now();
+        let salt = Some(self.rng.u64(..));
+        self.insert_data(key, Some(user), salt).await?;
+        let returned = self.now();
+        Ok(Some(Span { sent, returned }))
     }
 
     /// It exists, because the transaction has committed.

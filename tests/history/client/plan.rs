@@ -37,6 +37,42 @@ impl LoginPlan {
     }
 }
 
+/// How a client logs in to a session that it does not link.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReadPlan {
+    pub(super) repeatable_read: bool,
+    /// The password is verified in a transaction of its own.
+    pub(super) split: bool,
+    /// The user is written by a statement that is its own transaction.
+    pub(super) autocommit: bool,
+    /// The session is committed before anybody is logged in to it.
+    pub(super) anonymous_first: bool,
+    /// There is something in it then.
+    pub(super) has_cart: bool,
+    /// The session is empty at first, in the transaction that logs in.
+    pub(super) inserts_empty: bool,
+    pub(super) savepoint: bool,
+    /// The user is written, taken back, and written again.
+    pub(super) savepoint_back: bool,
+    pub(super) slow: bool,
+    pub(super) ending: Ending,
+}
+
+impl ReadPlan {
+    pub(super) fn name(self) -> String {
+        let parts = [
+            (self.repeatable_read, "repeatable read"),
+            (self.autocommit, "autocommit"),
+            (self.split && !self.autocommit, "two transactions"),
+            (self.anonymous_first, "in an anonymous session"),
+            (self.savepoint_back, "savepoint rolled back"),
+            (self.ending == Ending::CommitPrepared, "two-phase"),
+            (self.slow, "slow"),
+        ];
+        name(&parts)
+    }
+}
+
 /// What one transaction does.
 #[derive(Clone, Debug)]
 pub(super) struct ChangePlan {
@@ -52,6 +88,8 @@ pub(super) struct ChangePlan {
     pub(super) keep: Option<(String, bool)>,
     pub(super) opens: bool,
     pub(super) opens_first: bool,
+    /// Saves a session of the user's, too, as whatever runs in a request does.
+    pub(super) saves: bool,
     pub(super) slow: bool,
     pub(super) ending: Ending,
 }
@@ -67,6 +105,7 @@ impl ChangePlan {
             (self.savepoint == Some(false), "savepoint released"),
             (self.keep.is_some(), "keeps"),
             (self.opens, "opens"),
+            (self.saves, "saves"),
             (self.ending == Ending::CommitPrepared, "two-phase"),
             (self.slow, "slow"),
         ];
@@ -102,6 +141,28 @@ impl Visitor {
         }
     }
 
+    pub(super) fn plan_read(&mut self) -> ReadPlan {
+        let split = self.chance(15);
+        let autocommit = split && self.chance(50);
+        let anonymous_first = autocommit || self.chance(40);
+        ReadPlan {
+            repeatable_read: !autocommit && self.chance(15),
+            split,
+            autocommit,
+            anonymous_first,
+            has_cart: self.chance(40),
+            inserts_empty: self.chance(50),
+            savepoint: !autocommit && self.chance(10),
+            savepoint_back: !autocommit && self.chance(10),
+            slow: self.chance(50),
+            ending: if autocommit {
+                Ending::Commit
+            } else {
+                self.draw_ending(5)
+            },
+        }
+    }
+
     pub(super) fn plan_change(&mut self, user: i32) -> ChangePlan {
         let mut users = vec![user];
         if self.chance(20) {
@@ -130,6 +191,7 @@ impl Visitor {
             keep: keep.map(|key| (key, self.chance(50))),
             opens: self.chance(30),
             opens_first: self.chance(30),
+            saves: self.chance(15),
             slow: self.chance(40),
             ending: self.draw_ending(15),
         }

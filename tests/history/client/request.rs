@@ -5,10 +5,10 @@ use std::time::Duration;
 use tokio_postgres::Error;
 
 use super::{Visitor, transaction::Ending, write::Write};
-use crate::ledger::{Login, WriteBack};
-
-const SAVE: &str =
-    "update django_session set session_data = 'data' || random() where session_key = $1";
+use crate::{
+    data::session_data,
+    ledger::{Login, Span, WriteBack},
+};
 
 impl Visitor {
     pub(super) async fn save(&mut self, user: i32) -> Result<(), Error> {
@@ -16,15 +16,18 @@ impl Visitor {
             return Ok(());
         };
         if self.chance(70) {
-            self.db.execute(SAVE, &[&key]).await?;
+            let sent = self.now();
+            self.save_data(&key, user).await?;
+            self.world.ledger.books().note_write(&key, sent);
             return Ok(());
         }
         let transaction = self.world.next_number();
-        self.begin(false).await?;
+        let begin = self.begin(false).await?;
         let lock = "select from django_session where session_key = $1 for update";
         self.db.query_opt(lock, &[&key]).await?;
         self.pause(40).await;
-        self.db.execute(SAVE, &[&key]).await?;
+        self.save_data(&key, user).await?;
+        self.world.ledger.books().note_write(&key, begin.sent);
         self.end(transaction, Ending::Commit).await;
         Ok(())
     }
@@ -36,11 +39,22 @@ impl Visitor {
         };
         for _ in 0..30 {
             let transaction = self.world.next_number();
-            self.begin(false).await?;
-            self.db.execute(SAVE, &[&key]).await?;
+            let begin = self.begin(false).await?;
+            self.save_data(&key, user).await?;
+            self.world.ledger.books().note_write(&key, begin.sent);
             self.pause(50).await;
             self.end(transaction, Ending::Commit).await;
         }
+        Ok(())
+    }
+
+    /// What a changing transaction saves beside: a session that it did not open.
+    pub(super) async fn save_newest(&mut self, user: i32, begin: Span) -> Result<(), Error> {
+        let Some(key) = self.some_session(Some(user)) else {
+            return Ok(());
+        };
+        self.save_data(&key, user).await?;
+        self.world.ledger.books().note_write(&key, begin.sent);
         Ok(())
     }
 
@@ -80,6 +94,8 @@ impl Visitor {
             begin: Default::default(),
             sight: Default::default(),
             known: self.now(),
+            first_write: None,
+            previous: None,
         });
         Ok(())
     }
@@ -128,18 +144,24 @@ impl Visitor {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.pause(self.world.options.grace_s * 700).await;
-        self.upsert(key, last_seen).await
+        self.upsert(key, user, last_seen).await
     }
 
-    async fn upsert(&mut self, key: String, last_seen: u64) -> Result<(), Error> {
-        // Somebody may have logged out of it: then nobody promised that it stays away.
-        if !self.world.ledger.books().removed.insert(key.clone()) {
-            return Ok(());
+    async fn upsert(&mut self, key: String, user: i32, last_seen: u64) -> Result<(), Error> {
+        {
+            // Somebody may have logged out of it: then nobody promised that it stays away. Nor if it is not his any more.
+            let mut books = self.world.ledger.books();
+            let is_his = books
+                .login(&key)
+                .is_some_and(|login| login.user == Some(user));
+            if !is_his || books.in_flux.contains(&key) || !books.removed.insert(key.clone()) {
+                return Ok(());
+            }
         }
-        let upsert =
-            "insert into django_session values ($1, 'written back', now() + interval '14 days')
+        let data = session_data(Some(user), Some(self.rng.u64(..)));
+        let upsert = "insert into django_session values ($1, $2, now() + interval '14 days')
             on conflict (session_key) do update set session_data = excluded.session_data";
-        self.db.execute(upsert, &[&key]).await?;
+        self.db.execute(upsert, &[&key, &data]).await?;
         let written = self.now();
         let mut books = self.world.ledger.books();
         books.count("sessions written back");

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use tokio_postgres::{Client, Error};
 
 use super::register::Save;
-use crate::{ledger::Micros, world::World};
+use crate::{data::session_data, ledger::Micros, world::World};
 
 const LOCK: &str =
     "select session_data, expire_date from django_session where session_key = $1 for update";
@@ -117,7 +117,7 @@ impl Saver {
     async fn save(&mut self, key: &str, saved: &mut Vec<Saved>) -> Result<(), Error> {
         let sent = self.world.ledger.now();
         let save = Save {
-            data: format!("{:x}", self.rng.u128(..)),
+            data: session_data(None, Some(self.rng.u64(..))),
             expires: sent + self.draw_lifetime(),
             sent,
             known: None,
