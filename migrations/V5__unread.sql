@@ -26,8 +26,17 @@ begin
             begun_at timestamptz not null default pg_catalog.now(),
             snapshot pg_snapshot not null default pg_catalog.pg_current_snapshot()
         ) $table$, session_key_type);
+
+    execute pg_catalog.format($table$
+        create table session_reaper.opened_anonymous (
+            session_key %s primary key
+        ) $table$, session_key_type);
 end
 $$;
+
+comment on table session_reaper.opened_anonymous is
+    'Sessions that were opened while the session table was being read, and had no user then: who comes into one of these is new to it (P2). Empty once the table has been read. Keys are bearer credentials: no role but the daemon''s may read this.';
+comment on column session_reaper.opened_anonymous.session_key is 'The session. May be gone by now.';
 
 -- Read by transaction, as a change of what a snapshot sees: what was read once is never looked at again, however
 -- many dead rows a long transaction keeps vacuum from taking away.

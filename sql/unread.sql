@@ -310,7 +310,9 @@ begin
     ), merged as (
         select w.session_key,
             (pg_catalog.array_agg(w.user_id))[1] as user_id,
-            pg_catalog.bool_and(w.was_there) and not all_read as is_oldest,
+            pg_catalog.bool_and(w.was_there) and not all_read
+                and not exists (
+                    select from session_reaper.opened_anonymous o where o.session_key = w.session_key) as is_oldest,
             (pg_catalog.array_agg(w.xid order by w.begun_at, w.xid))[1] as xid,
             pg_catalog.min(w.begun_at) as begun_at,
             session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) as snapshot
@@ -352,6 +354,12 @@ begin
         join pg_catalog.unnest(busy) as b (session_key) on b.session_key = u.session_key;
         get diagnostics postponed = row_count;
     end if;
+    insert into session_reaper.opened_anonymous (session_key)
+    select distinct u.session_key
+    from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind)
+    join session_reaper.unread u on u.ctid = e.place::tid
+    where e.kind = 'a' and not u.was_there and not all_read
+    on conflict do nothing;
     -- What names nobody any more is nobody's.
     delete from session_reaper.user_session l
     where l.read and l.session_key = any (array(
@@ -398,6 +406,7 @@ language sql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+    delete from session_reaper.opened_anonymous;
     update session_reaper.table_reading t
     set complete = false, reason = why, begun_at = pg_catalog.clock_timestamp(), finished_at = null,
         sessions = 0, linked = 0, reached = null, page_to = null
@@ -537,6 +546,9 @@ begin
         finished_at = case when link_page.complete then pg_catalog.clock_timestamp() end,
         sessions = t.sessions + link_page.sessions,
         linked = t.linked + link_page.linked;
+    if link_page.complete then
+        delete from session_reaper.opened_anonymous;
+    end if;
 end
 $$;
 

@@ -391,3 +391,36 @@ async fn what_is_in_the_queue_is_not_read_from_the_table() {
         1
     );
 }
+
+/// The queue was read between the two writes of the login, and the table has not been read yet.
+#[tokio::test]
+async fn a_login_whose_first_write_was_read_alone_is_no_older_than_the_second() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let mut settings = Settings::default();
+    settings.link.pause_ratio = 1000.0;
+    settings.link.batch_rows = 1;
+    for _ in 0..5 {
+        log_in(&database, user).await;
+    }
+    database
+        .batch_execute("select session_reaper.read_all_again('asked for')")
+        .await
+        .unwrap();
+    database.change_password(user).await;
+    let daemon = database.daemon_with(settings).await;
+    let key = open(&database, &data(r#"{"cart":[1]}"#)).await;
+    wait_until("it has been read", || async {
+        queued(&database).await == 0
+    })
+    .await;
+    save(&database, &key, &data_of(user)).await;
+    daemon.stop().await;
+    let _daemon = database.daemon().await;
+    database.settled().await;
+    assert!(exists(&database, &key).await);
+    assert_eq!(
+        database.number("select count(*) from django_session").await,
+        1
+    );
+}
