@@ -60,7 +60,7 @@ pub fn may_end(login: &Login, change: &Change, seen: Micros) -> bool {
         .first_write
         .is_some_and(|other| other <= change.published);
     let is_asked_for = change.keep.as_ref() == Some(&login.key);
-    let spared = spares(login, change) && !(is_in_doubt && !is_asked_for);
+    let spared = spares(login, change) && (is_asked_for || !is_in_doubt);
     !spared && change.published >= began
 }
 

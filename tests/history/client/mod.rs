@@ -1,6 +1,7 @@
 //! A client of the site: logs in, saves, changes passwords, by every route there is.
 
 mod change;
+mod hand_over;
 mod login;
 mod own;
 mod people;

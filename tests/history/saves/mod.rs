@@ -161,7 +161,7 @@ async fn saves_for_long() {
 
 #[tokio::test]
 async fn a_purge_that_does_not_look_again_under_the_lock_is_found_out() {
-    let sabotage = rewrite("purge_expired", "for update skip locked", "");
+    let sabotage = rewrite("purge_expired", "for update of s skip locked", "");
     let verdict = run(options(2, 5, &sabotage)).await;
     assert!(!verdict.bystanders.is_empty());
 }
