@@ -11,7 +11,8 @@ AUTOCOMMIT = pytest.param(Kind(), id="autocommit")
 ATOMIC_REQUESTS = pytest.param(Kind(atomic_requests=True), id="atomic_requests")
 UUID_AUTOCOMMIT = pytest.param(Kind(user_model="people.Person"), id="uuid_autocommit")
 UUID_ATOMIC_REQUESTS = pytest.param(Kind(user_model="people.Person", atomic_requests=True), id="uuid_atomic_requests")
-# Sites that know nothing of session-reaper.
+# Sites that know nothing of session-reaper. Django's middleware saves a login after the view, in a transaction of its
+# own, so that tests of logins that had verified the old password are for sites that link.
 ALONE_AUTOCOMMIT = pytest.param(Kind(linking=False), id="no_app_autocommit")
 ALONE_ATOMIC_REQUESTS = pytest.param(Kind(linking=False, atomic_requests=True), id="no_app_atomic_requests")
 OTHER_KEYS_ALONE = [
@@ -275,7 +276,7 @@ def test_a_hash_upgraded_at_login_ends_the_other_sessions_as_django_does_and_not
     assert new.whoami() == "alice"
 
 
-@pytest.mark.parametrize("site", [ATOMIC_REQUESTS, UUID_ATOMIC_REQUESTS, ALONE_ATOMIC_REQUESTS], indirect=True)
+@pytest.mark.parametrize("site", [ATOMIC_REQUESTS, UUID_ATOMIC_REQUESTS], indirect=True)
 def test_a_login_that_had_verified_the_old_password_when_it_changed_is_ended(site):
     """The request began before the change and inserts its session after it, in the transaction that read the
     password. It also holds up the settling: until it ends, nobody can know what it will commit."""
@@ -299,14 +300,7 @@ def test_a_login_that_had_verified_the_old_password_when_it_changed_is_ended(sit
     assert late.whoami() is None
 
 
-@pytest.mark.parametrize(
-    "site",
-    [
-        pytest.param(Kind(atomic_requests=True, slow_hasher=True), id="linking"),
-        pytest.param(Kind(atomic_requests=True, slow_hasher=True, linking=False), id="no_app"),
-    ],
-    indirect=True,
-)
+@pytest.mark.parametrize("site", [Kind(atomic_requests=True, slow_hasher=True)], indirect=True)
 def test_logins_that_race_with_a_change_leave_no_session_that_django_would_refuse(site):
     """With a transaction a request, in which Django reads the password and inserts the session, the database can
     tell every older login from every newer one."""
