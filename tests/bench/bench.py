@@ -26,16 +26,16 @@ SETTINGS = {"fsync": "on", "max_wal_size": "4GB"}
 
 def main():
     options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rounds", type=int, default=5, help="rounds of each load")
-    options.add_argument("--seconds", type=int, default=4, help="length of a round")
+    options.add_argument("--rounds", type=int, default=4, help="rounds of each load")
+    options.add_argument("--seconds", type=int, default=3, help="length of a round")
     options.add_argument("--sessions", type=int, default=1_000_000)
     options.add_argument("--drain-seconds", type=int, default=30)
     options.add_argument("--only", choices=["saving", "linking", "drain"])
     chosen = options.parse_args()
     parts = {
         "saving": lambda site: saving.measure(site, chosen.rounds, chosen.seconds),
-        "linking": lambda site: linking_all.measure(site, chosen.sessions),
         "drain": lambda site: drain.measure(site, chosen.drain_seconds),
+        "linking": lambda site: linking_all.measure(site, chosen.sessions),
     }
     began = time.monotonic()
     with contextlib.ExitStack() as ending:

@@ -34,7 +34,7 @@ with connection.schema_editor() as editor:
     editor.delete_model(Link)
 """
 BATCH_ROWS = 5000
-ROUNDS = 3
+ROUNDS = 2
 
 
 def measure(site, sessions):

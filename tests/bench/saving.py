@@ -20,7 +20,7 @@ returning session_key \gset
 update django_session set session_data = s.data, expire_date = now() + interval '14 days'
 from sample s where s.user_id = :user_id and session_key = :'session_key';
 """
-TRIGGERS = ("session_opened", "session_saved")
+TRIGGERS = ('"A_session_reaper_session_opened"', '"A_session_reaper_session_saved"')
 
 
 def measure(site, rounds, seconds):

@@ -162,3 +162,28 @@ def test_sessions_of_django_before_3_1_are_read_and_pickles_and_garbage_are_coun
     assert kept.whoami() == "bob"
     found = unreadable(site)
     assert (found.pop("pickled"), sum(found.values())) == (4, 2), found
+
+
+@pytest.mark.parametrize("site", [Kind(linking=False)], indirect=True)
+@pytest.mark.parametrize("locked", ["django_session", "auth_user"])
+def test_what_is_locked_holds_up_no_other_and_is_linked_once_it_is_free(site, locked):
+    site.stop_daemon()
+    alice, bob = site.logged_in("alice"), site.logged_in("bob")
+    write(site, "of-a-stranger-0123456789", written_before_3_1({"_auth_user_id": "999999"}))
+    condition, value = {
+        "django_session": ("session_key = %s", alice.session_key),
+        "auth_user": ("username = %s", "alice"),
+    }[locked]
+
+    with site.server.connect(site.database) as holder:
+        holder.execute("begin")
+        holder.execute(f"select from {locked} where {condition} for update", [value])
+        site.start_daemon()
+        site.wait_until_linked([bob.session_key], "bob")
+        assert set(site.linked()) == {bob.session_key}
+        holder.execute("commit")
+    site.wait_until_linked([alice.session_key], "alice")
+
+    assert set(site.linked()) == {alice.session_key, bob.session_key}
+    said = site.server.process.said()[site._log_begins :]
+    assert "foreign key" not in said and "lock timeout" not in said, said
