@@ -384,7 +384,20 @@ begin
         where e.kind = 'a'));
     delete from session_reaper.unread u where u.ctid = any (places::tid[]);
     if read_to is not null then
-        update session_reaper.queue_reading q set read_to = link_unread.read_to;
+        -- A snapshot does not name the transaction that took it, and one with a greater id may have ended already: what
+        -- was put back here would count as read, and never be looked at again.
+        update session_reaper.queue_reading q
+        set read_to = case
+            when pg_catalog.pg_visible_in_snapshot(pg_catalog.pg_current_xact_id(), link_unread.read_to) then
+                pg_catalog.format('%s:%s:%s',
+                    pg_catalog.pg_snapshot_xmin(link_unread.read_to),
+                    pg_catalog.pg_snapshot_xmax(link_unread.read_to),
+                    (select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
+                     from (
+                         select x as xid from pg_catalog.pg_snapshot_xip(link_unread.read_to) x
+                         union select pg_catalog.pg_current_xact_id()
+                     ) r))::pg_snapshot
+            else link_unread.read_to end;
     end if;
 end
 $$;
