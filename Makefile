@@ -35,6 +35,12 @@ saves: ## Save sessions for SECONDS=600 while they are revoked and purged, from 
 	SAVES_SECONDS=$(or $(SECONDS),600) SAVES_SEED=$(SEED) \
 		cargo test --locked --test history -- --ignored --nocapture --exact saves::saves_for_long
 
+.PHONY: bench
+bench: ## Measure what linking costs, beside the alternatives; under ten minutes
+	tests/install all
+	cargo build --locked --release
+	SESSION_REAPER_BIN=$(TARGET)/release/session-reaper timeout 600 $(PYTHON) tests/bench/bench.py
+
 .PHONY: test-matrix
 test-matrix: ## Run the daemon's tests against PostgreSQL 14 to 18, or against VERSIONS="14 18"
 	tests/install matrix

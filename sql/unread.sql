@@ -168,12 +168,10 @@ $$;
 comment on function session_reaper.as_user_keys(text[]) is
     'These texts as keys of users; null for one that is no key of that type.';
 
--- Makes the links that were found. Never waits for a row lock (P6), and never fails on a foreign key, whose message would
--- put the key into the server's log (P7): what is locked is left out, to be tried again, and what is gone is forgotten.
-create or replace function session_reaper.link_found(
+-- The timeout is for whoever calls this without having locked the sessions and users: the foreign keys lock them too.
+create or replace function session_reaper.make_links(
     keys :session_key_base_type[], user_ids :user_key_type[],
-    xids xid8[], begun timestamptz[], snapshots pg_snapshot[],
-    out linked bigint, out busy :session_key_base_type[])
+    xids xid8[], begun timestamptz[], snapshots pg_snapshot[], out linked bigint)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -183,21 +181,9 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 set row_security = off
+set lock_timeout = '1ms'
 as $$
-declare
-    free_keys :session_key_base_type[];
-    free_users :user_key_type[];
 begin
-    free_keys := array(
-        select s.:"session_key" from :"session_schema".:"session_table" s
-        where s.:"session_key" = any (keys)
-        order by s.:"session_key"
-        for key share skip locked);
-    free_users := array(
-        select u.:"user_key" from :"user_schema".:"user_table" u
-        where u.:"user_key" = any (user_ids)
-        order by u.:"user_key"
-        for key share skip locked);
     with made as (
         insert into session_reaper.user_session as l (session_key, user_id, xid, begun_at, snapshot, read)
         select f.session_key, f.user_id, f.xid, f.begun_at, f.snapshot, true
@@ -205,7 +191,6 @@ begin
             pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
             pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
         ) as f (session_key, user_id, xid, begun_at, snapshot)
-        where f.session_key = any (free_keys) and f.user_id = any (free_users)
         order by f.session_key
         on conflict on constraint user_session_pkey do update
             set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
@@ -234,6 +219,75 @@ begin
               and not session_reaper.is_kept(m.session_key, o.keep_digest, o.policy)))
     )
     select pg_catalog.count(*) into linked from made;
+end
+$$;
+
+comment on function session_reaper.make_links(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[]) is
+    'Links sessions to users that are there, and opens those revocations again that they are older than. For link_found() only.';
+
+-- Makes the links that were found. Never waits for a row lock (P6), and never fails on a foreign key, whose message would
+-- put the key into the server's log (P7): what is locked is left out, to be tried again, and what is gone is forgotten.
+-- First it tries without having looked who is locked, which is most of the work. There it waits for a millisecond at
+-- most, and an error that is caught here is logged nowhere.
+create or replace function session_reaper.link_found(
+    keys :session_key_base_type[], user_ids :user_key_type[],
+    xids xid8[], begun timestamptz[], snapshots pg_snapshot[],
+    out linked bigint, out busy :session_key_base_type[])
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set row_security = off
+as $$
+declare
+    free_keys :session_key_base_type[];
+    free_users :user_key_type[];
+begin
+    -- Users who are gone leave their sessions behind, so that this is known beforehand.
+    if (select pg_catalog.count(*) from :"user_schema".:"user_table" u where u.:"user_key" = any (user_ids))
+        = (select pg_catalog.count(distinct f.user_id) from pg_catalog.unnest(user_ids) as f (user_id))
+    then
+        begin
+            linked := session_reaper.make_links(keys, user_ids, xids, begun, snapshots);
+            busy := '{}';
+            return;
+        exception when lock_not_available or foreign_key_violation then
+            null;
+        end;
+    end if;
+    free_keys := array(
+        select s.:"session_key" from :"session_schema".:"session_table" s
+        where s.:"session_key" = any (keys)
+        order by s.:"session_key"
+        for key share skip locked);
+    free_users := array(
+        select u.:"user_key" from :"user_schema".:"user_table" u
+        where u.:"user_key" = any (user_ids)
+        order by u.:"user_key"
+        for key share skip locked);
+    select m.linked into linked
+    from (
+        select pg_catalog.array_agg(f.session_key) as keys, pg_catalog.array_agg(f.user_id) as user_ids,
+            pg_catalog.array_agg(f.xid) as xids, pg_catalog.array_agg(f.begun_at) as begun,
+            pg_catalog.array_agg(f.snapshot) as snapshots
+        from rows from (
+            pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
+            pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
+        ) as f (session_key, user_id, xid, begun_at, snapshot)
+        where f.session_key = any (free_keys) and f.user_id = any (free_users)
+    ) f
+    cross join lateral session_reaper.make_links(f.keys, f.user_ids, f.xids, f.begun, f.snapshots) m;
+    -- Asked before the deletions are looked up: one that commits in between is then seen by those, instead of by neither.
+    busy := array(
+        select f.session_key
+        from rows from (pg_catalog.unnest(keys), pg_catalog.unnest(user_ids)) as f (session_key, user_id)
+        where not (f.session_key = any (free_keys) and f.user_id = any (free_users))
+          and exists (select from :"session_schema".:"session_table" s where s.:"session_key" = f.session_key)
+          and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id));
     -- Of a user who has been deleted, and whose deletion could not know of this session.
     with named as (
         insert into session_reaper.revoked_key as k (revocation_id, session_key)
@@ -258,12 +312,6 @@ begin
     where f.user_id <> all (free_users)
       and not exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id)
     having pg_catalog.count(*) > 0;
-    busy := array(
-        select f.session_key
-        from rows from (pg_catalog.unnest(keys), pg_catalog.unnest(user_ids)) as f (session_key, user_id)
-        where not (f.session_key = any (free_keys) and f.user_id = any (free_users))
-          and exists (select from :"session_schema".:"session_table" s where s.:"session_key" = f.session_key)
-          and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id));
 end
 $$;
 
@@ -369,7 +417,20 @@ begin
         where e.kind = 'a'));
     delete from session_reaper.unread u where u.ctid = any (places::tid[]);
     if read_to is not null then
-        update session_reaper.queue_reading q set read_to = link_unread.read_to;
+        -- A snapshot does not name the transaction that took it, and one with a greater id may have ended already: what
+        -- was put back here would count as read, and never be looked at again.
+        update session_reaper.queue_reading q
+        set read_to = case
+            when pg_catalog.pg_visible_in_snapshot(pg_catalog.pg_current_xact_id(), link_unread.read_to) then
+                pg_catalog.format('%s:%s:%s',
+                    pg_catalog.pg_snapshot_xmin(link_unread.read_to),
+                    pg_catalog.pg_snapshot_xmax(link_unread.read_to),
+                    (select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
+                     from (
+                         select x as xid from pg_catalog.pg_snapshot_xip(link_unread.read_to) x
+                         union select pg_catalog.pg_current_xact_id()
+                     ) r))::pg_snapshot
+            else link_unread.read_to end;
     end if;
 end
 $$;
@@ -454,10 +515,12 @@ $$;
 comment on function session_reaper.claim_page(integer) is
     'Takes the next "most" sessions of the table to be read; false if all have been, or another daemon reads.';
 
+-- Not called immutable, which the conversion is not either: then each call would cost ten times as much, because
+-- PostgreSQL could not put the expression in its place.
 create or replace function session_reaper.key_digest(session_key :session_key_base_type)
 returns bytea
 language sql
-immutable
+stable
 parallel safe
 return pg_catalog.sha256(:session_key_bytes);
 

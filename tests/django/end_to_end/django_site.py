@@ -37,6 +37,8 @@ class Kind:
     # The app connects as a role that owns nothing; and whether session-reaper was told of it.
     own_role: bool = False
     role_is_known: bool = True
+    # The site has the app of tests/django/linking. Without it, session-reaper finds out by itself whose sessions are.
+    linking: bool = True
 
     @property
     def user_table(self):
@@ -98,6 +100,8 @@ class Site:
     def start_daemon(self):
         self.daemon = Process([REAPER, "run"], self.directory / "daemon.log", env=self._reaper_environment())
         self.daemon.wait_until(lambda: self.value("select session_reaper.is_served()"), "serving the database")
+        if not self.kind.linking:
+            self.wait_until_table_is_read()
 
     def stop_daemon(self):
         daemon, self.daemon = self.daemon, None
@@ -113,6 +117,8 @@ class Site:
             variables["PGUSER"] = "app"
         if self.kind.atomic_requests:
             variables["ATOMIC_REQUESTS"] = "1"
+        if not self.kind.linking:
+            variables["NOT_LINKING"] = "1"
         if self.kind.slow_hasher:
             variables["SLOW_HASHER"] = "1"
         return clean_environment(**variables)
@@ -221,6 +227,23 @@ class Site:
                 f" join {self.kind.user_table} u on u.id = l.user_id"
             )
         )
+
+    def wait_until_table_is_read(self):
+        """Until then every login counts as older than every change."""
+        complete = "select complete from session_reaper.table_reading"
+        self.daemon.wait_until(lambda: self.value(complete), "done with the sessions from before")
+
+    def wait_until_linked(self, keys, username):
+        """A site that links its sessions has done so; elsewhere the daemon does it in a moment."""
+        wanted = dict.fromkeys(keys, username)
+
+        def look():
+            return wanted.items() <= self.linked().items()
+
+        if self.kind.linking:
+            assert look(), f"not linked: {self.linked()}"
+        else:
+            eventually(look, lambda: f"not linked: {self.linked()}\n{self.daemon.said()}")
 
     def user_id(self, username):
         return self.value(f"select id from {self.kind.user_table} where username = %s", username)

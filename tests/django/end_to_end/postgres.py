@@ -28,7 +28,7 @@ def find_binaries():
 
 
 class Server:
-    def __init__(self):
+    def __init__(self, more_settings=None):
         self.binaries = find_binaries()
         # A short path: a Unix socket's name ends at 107 characters.
         self.directory = pathlib.Path(tempfile.mkdtemp(prefix="reaper-", dir="/tmp"))
@@ -50,7 +50,7 @@ class Server:
             "unix_socket_directories": self.directory,
             "fsync": "off",
             "max_connections": "200",
-        }
+        } | (more_settings or {})
         self.process = Process(
             [self.binaries / "postgres", "-D", data, *(f"--{name}={value}" for name, value in settings.items())],
             self.directory / "server.log",

@@ -24,7 +24,16 @@ def delete_by_psql(site):
     "delete", [delete_in_the_admin, delete_by_the_orm, delete_by_psql], ids=lambda delete: delete.__name__
 )
 @pytest.mark.parametrize(
-    "site", [pytest.param(Kind(), id="int"), pytest.param(Kind(user_model="people.Person"), id="uuid")], indirect=True
+    "site",
+    [
+        pytest.param(Kind(), id="int"),
+        pytest.param(Kind(user_model="people.Person"), id="uuid"),
+        pytest.param(Kind(linking=False), id="no_app_int"),
+        pytest.param(Kind(linking=False, user_model="people.Person"), id="no_app_uuid"),
+        pytest.param(Kind(linking=False, user_model="members.Member"), id="no_app_text"),
+        pytest.param(Kind(linking=False, atomic_requests=True), id="no_app_atomic_requests"),
+    ],
+    indirect=True,
 )
 def test_deleting_a_user_ends_that_users_sessions_alone(site, delete):
     phone, laptop = site.logged_in("alice"), site.logged_in("alice")
@@ -42,6 +51,15 @@ def test_deleting_a_user_ends_that_users_sessions_alone(site, delete):
     assert visitor.remembers() == "umbrella"
 
 
+@pytest.mark.parametrize(
+    "site",
+    [
+        pytest.param(Kind(), id="linking"),
+        pytest.param(Kind(linking=False), id="no_app"),
+        pytest.param(Kind(linking=False, atomic_requests=True), id="no_app_atomic_requests"),
+    ],
+    indirect=True,
+)
 def test_deactivating_a_user_ends_that_users_sessions_alone_and_activation_brings_none_back(site):
     phone, laptop = site.logged_in("alice"), site.logged_in("alice")
     keys = {phone.session_key, laptop.session_key}

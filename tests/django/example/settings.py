@@ -2,7 +2,8 @@
 
 PG*                  where the database is: libpq reads these variables by itself
 ATOMIC_REQUESTS=1    one transaction a request
-USER_MODEL           `people.Person` for a custom user with a uuid key
+USER_MODEL           `people.Person` for a custom user with a uuid key, `members.Member` for one with a text key
+NOT_LINKING=1        nothing in the site knows of session-reaper
 SLOW_HASHER=1        hash passwords slowly, as a live site does
 """
 
@@ -22,10 +23,11 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "example",
-    "linking",
 ]
-if AUTH_USER_MODEL == "people.Person":
-    INSTALLED_APPS.append("people")
+if os.environ.get("NOT_LINKING") != "1":
+    INSTALLED_APPS.append("linking")
+if AUTH_USER_MODEL != "auth.User":
+    INSTALLED_APPS.append(AUTH_USER_MODEL.split(".")[0])
 
 MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",

@@ -1,0 +1,16 @@
+"""Figures with their spread."""
+
+import statistics
+
+
+def spread(values, digits=0):
+    """Median, and the least and the greatest."""
+    middle, least, most = (f"{value:,.{digits}f}" for value in (statistics.median(values), min(values), max(values)))
+    return f"{middle} ({least} - {most})"
+
+
+def show(title, rows):
+    print(f"\n{title}")
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        print("  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip(), flush=True)
