@@ -39,7 +39,8 @@ begin
     values (link_session.session_key, link_session.user_id, link_session.credential_version)
     on conflict on constraint user_session_pkey do update
         set user_id = excluded.user_id, credential_version = excluded.credential_version, read = false
-        where l.user_id is distinct from excluded.user_id;
+        -- The daemon may have found the same user in the session already, and knows of no version.
+        where l.user_id is distinct from excluded.user_id or excluded.credential_version is not null;
     return true;
 end
 $$;
@@ -59,11 +60,15 @@ begin
     -- Compared here and not in the trigger's WHEN: a site with a model of its own on this table alters the column
     -- when its users' key grows, and PostgreSQL refuses that for a column that a trigger names.
     -- And who reads a session for its user dates the link himself.
-    if tg_op = 'UPDATE' and (new.user_id is not distinct from old.user_id or new.read) then
+    if tg_op = 'UPDATE'
+        and (new.read
+            or new.user_id is not distinct from old.user_id
+                and new.credential_version is not distinct from old.credential_version)
+    then
         return new;
     end if;
     -- A user who is known by another key now is no new login: then there is none with the old key any more.
-    if tg_op = 'UPDATE'
+    if tg_op = 'UPDATE' and new.user_id is distinct from old.user_id
         and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = old.user_id)
     then
         new.xid := pg_catalog.pg_current_xact_id();
@@ -95,7 +100,10 @@ as $$
 declare
     reopened bigint[];
 begin
-    if tg_op = 'UPDATE' and new.user_id is not distinct from old.user_id then
+    if tg_op = 'UPDATE'
+        and new.user_id is not distinct from old.user_id
+        and new.credential_version is not distinct from old.credential_version
+    then
         return null;
     end if;
     with stale as (

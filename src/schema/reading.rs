@@ -179,15 +179,11 @@ impl Reading {
         }
     }
 
-    /// An empty session, as a crowd of bots opens them, is nobody's without having been read.
+    /// Even an empty session counts: who comes into one that was seen to be opened is new to it.
     fn when_opened(&self, column: &Column) -> String {
-        let name = quote_identifier(&column.name);
         match self {
-            Self::Codec { codec, .. } if codec.format == Format::Django => {
-                format!(" when (new.{name} not like 'e30:%')")
-            }
             Self::Codec { .. } => String::new(),
-            _ => format!(" when (new.{name} is not null)"),
+            _ => format!(" when (new.{} is not null)", quote_identifier(&column.name)),
         }
     }
 }

@@ -182,7 +182,7 @@ async fn a_writer_that_stays_open_keeps_nobody_elses_session_from_being_read() {
 }
 
 #[tokio::test]
-async fn a_save_that_leaves_the_data_alone_and_an_empty_session_are_not_noted() {
+async fn a_save_that_leaves_the_data_alone_is_not_noted() {
     let database = Database::create().await;
     let user = database.users(1).await[0];
     let key = log_in(&database, user).await;
@@ -191,7 +191,6 @@ async fn a_save_that_leaves_the_data_alone_and_an_empty_session_are_not_noted() 
         set session_data = split_part(session_data, ':', 1) || ':1xVUZZ:other', expire_date = now() + interval '15 days'
         where session_key = $1";
     database.execute(statement, &[&key]).await.unwrap();
-    open(&database, &data("{}")).await;
     assert_eq!(queued(&database).await, 2);
 }
 
@@ -409,7 +408,7 @@ async fn a_login_whose_first_write_was_read_alone_is_no_older_than_the_second() 
         .unwrap();
     database.change_password(user).await;
     let daemon = database.daemon_with(settings).await;
-    let key = open(&database, &data(r#"{"cart":[1]}"#)).await;
+    let key = open(&database, &data("{}")).await;
     wait_until("it has been read", || async {
         queued(&database).await == 0
     })
@@ -423,4 +422,29 @@ async fn a_login_whose_first_write_was_read_alone_is_no_older_than_the_second() 
         database.number("select count(*) from django_session").await,
         1
     );
+}
+
+#[tokio::test]
+async fn a_credential_version_counts_for_a_session_that_was_read_already() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let version: String = database
+        .query_one("select session_reaper.credential_version($1)", &[&user])
+        .await
+        .unwrap()
+        .get(0);
+    database.change_password(user).await;
+    let _daemon = database.daemon().await;
+    let key = log_in(&database, user).await;
+    wait_until("it is linked", || async { links(&database).await == 1 }).await;
+    database.settled().await;
+    assert!(exists(&database, &key).await);
+    database
+        .execute(
+            "select session_reaper.link_session($1, $2, $3)",
+            &[&key, &user, &version],
+        )
+        .await
+        .unwrap();
+    wait_until("it ends", || async { !exists(&database, &key).await }).await;
 }
