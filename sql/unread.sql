@@ -246,6 +246,7 @@ as $$
 declare
     free_keys :session_key_base_type[];
     free_users :user_key_type[];
+    free record;
 begin
     -- Users who are gone leave their sessions behind, so that this is known beforehand.
     if (select pg_catalog.count(*) from :"user_schema".:"user_table" u where u.:"user_key" = any (user_ids))
@@ -269,18 +270,24 @@ begin
         where u.:"user_key" = any (user_ids)
         order by u.:"user_key"
         for key share skip locked);
-    select m.linked into linked
-    from (
-        select pg_catalog.array_agg(f.session_key) as keys, pg_catalog.array_agg(f.user_id) as user_ids,
-            pg_catalog.array_agg(f.xid) as xids, pg_catalog.array_agg(f.begun_at) as begun,
-            pg_catalog.array_agg(f.snapshot) as snapshots
+    -- One by one: the app itself may be linking one of these, in a transaction that is open for long.
+    linked := 0;
+    for free in
+        select f.*
         from rows from (
             pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
             pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
         ) as f (session_key, user_id, xid, begun_at, snapshot)
         where f.session_key = any (free_keys) and f.user_id = any (free_users)
-    ) f
-    cross join lateral session_reaper.make_links(f.keys, f.user_ids, f.xids, f.begun, f.snapshots) m;
+        order by f.session_key
+    loop
+        begin
+            linked := linked + session_reaper.make_links(
+                array[free.session_key], array[free.user_id], array[free.xid], array[free.begun_at], array[free.snapshot]);
+        exception when lock_not_available then
+            free_keys := pg_catalog.array_remove(free_keys, free.session_key);
+        end;
+    end loop;
     -- Asked before the deletions are looked up: one that commits in between is then seen by those, instead of by neither.
     busy := array(
         select f.session_key

@@ -448,3 +448,30 @@ async fn a_credential_version_counts_for_a_session_that_was_read_already() {
         .unwrap();
     wait_until("it ends", || async { !exists(&database, &key).await }).await;
 }
+
+#[tokio::test]
+async fn a_session_that_the_app_is_linking_itself_postpones_no_other() {
+    let database = Database::create().await;
+    let users = database.users(2).await;
+    let key = log_in(&database, users[0]).await;
+    let mut app = database.connect().await;
+    let linking = app.transaction().await.unwrap();
+    linking
+        .execute(
+            "insert into session_reaper.user_session (session_key, user_id) values ($1, $2)",
+            &[&key, &users[0]],
+        )
+        .await
+        .unwrap();
+    let other = log_in(&database, users[1]).await;
+    let _daemon = database.daemon().await;
+    wait_until("the other is linked", || async {
+        links(&database).await == 1
+    })
+    .await;
+    linking.rollback().await.unwrap();
+    wait_until("so is this one", || async { links(&database).await == 2 }).await;
+    database.change_password(users[1]).await;
+    database.settled().await;
+    assert!(!exists(&database, &other).await);
+}
