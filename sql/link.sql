@@ -133,6 +133,40 @@ $$;
 comment on function session_reaper.hold_link_against_changes() is
     'A link made under an old credential version is held against all changes, settled ones too.';
 
+-- An app may link its session after the daemon has found the user in it already. Its login must not fail for that, and
+-- least of all with a message that puts the key into the server's log (P7, P8). The lock waits for a daemon that has the
+-- session in hand, and keeps others off.
+create or replace function session_reaper.adopt_link()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    known record;
+begin
+    perform from :"session_schema".:"session_table" s where s.:"session_key" = new.session_key for update;
+    delete from session_reaper.user_session l
+        where l.session_key = new.session_key and l.read
+        returning l.user_id, l.xid, l.begun_at, l.snapshot into known;
+    if found and known.user_id = new.user_id then
+        new.xid := known.xid;
+        new.begun_at := known.begun_at;
+        new.snapshot := known.snapshot;
+    end if;
+    return new;
+end
+$$;
+
+comment on function session_reaper.adopt_link() is
+    'Lets an app''s own link take the place of one that was read, which is as old as that.';
+
+create or replace trigger adopt_link
+    before insert on session_reaper.user_session
+    for each row
+    when (not new.read)
+    execute function session_reaper.adopt_link();
+
 create or replace trigger date_link
     before insert on session_reaper.user_session
     for each row

@@ -475,3 +475,24 @@ async fn a_session_that_the_app_is_linking_itself_postpones_no_other() {
     database.settled().await;
     assert!(!exists(&database, &other).await);
 }
+
+#[tokio::test]
+async fn an_app_may_link_a_session_that_was_read_already() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let daemon = database.daemon().await;
+    let key = log_in(&database, user).await;
+    wait_until("it is linked", || async { links(&database).await == 1 }).await;
+    daemon.stop().await;
+    database
+        .execute(
+            "insert into session_reaper.user_session (session_key, user_id) values ($1, $2)",
+            &[&key, &user],
+        )
+        .await
+        .unwrap();
+    let own = "select count(*) from session_reaper.user_session where not read";
+    assert_eq!(database.number(own).await, 1);
+    database.change_password(user).await;
+    assert!(!exists(&database, &key).await, "ended inside (P4)");
+}

@@ -15,6 +15,7 @@ async fn every_subcommand_explains_itself_and_its_arguments() {
     let subcommands = [
         ("migrate", vec![]),
         ("run", vec!["SIGHUP"]),
+        ("link", vec!["--again", "--json"]),
         ("purge", vec!["--dry-run", "--json"]),
         (
             "revoke",
