@@ -46,7 +46,7 @@ async fn every_subcommand_explains_itself_and_its_arguments() {
     let listed = listed.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
     assert_eq!(
         listed.count(),
-        11 + 1,
+        12 + 1,
         "each but `help` is tried above: {overview}"
     );
 }
