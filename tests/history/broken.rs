@@ -326,6 +326,6 @@ async fn a_queue_that_forgets_transactions_in_progress_is_found_out() {
 /// A session is read in time wherever settling looks at unread ones, so it has to be blind as well.
 #[tokio::test]
 async fn a_session_that_is_read_after_the_settling_and_held_against_nothing_is_found_out() {
-    let forgets = rewrite("link_found", "where o.state = 'settled'", "where false");
+    let forgets = rewrite("make_links", "where o.state = 'settled'", "where false");
     survivors_with(&format!("{BLIND_TO_UNREAD} {forgets}")).await;
 }
