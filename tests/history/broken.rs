@@ -308,11 +308,6 @@ async fn reading_with_the_stamp_of_the_last_write_is_found_out() {
     survivors_with(&format!("{last} {sight}")).await;
 }
 
-/// Alone it is hardly seen: what is read late opens its revocation again within moments.
-const BLIND_TO_UNREAD: &str = "create or replace function session_reaper.may_be_unread(
-        change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
-    returns boolean language sql stable as 'select false';";
-
 #[tokio::test]
 async fn a_queue_that_forgets_transactions_in_progress_is_found_out() {
     survivors_with(&rewrite(
@@ -321,11 +316,4 @@ async fn a_queue_that_forgets_transactions_in_progress_is_found_out() {
         "pg_snapshot_xip('1:1:') running (xid)",
     ))
     .await;
-}
-
-/// A session is read in time wherever settling looks at unread ones, so it has to be blind as well.
-#[tokio::test]
-async fn a_session_that_is_read_after_the_settling_and_held_against_nothing_is_found_out() {
-    let forgets = rewrite("make_links", "where o.state = 'settled'", "where false");
-    survivors_with(&format!("{BLIND_TO_UNREAD} {forgets}")).await;
 }
