@@ -125,8 +125,8 @@ async fn drop_links(client: &Client, site: &Site) -> Result<(u64, u64), Error> {
     ))
 }
 
-/// What a session says that was written during the pause has not been read by anybody: this is where that is put
-/// right. A release that reads sessions itself has them read again here; now they are counted, for the operator.
+/// Sessions that are linked to nobody, for the operator. What was written during the pause nobody has noted: where the
+/// daemon reads sessions, attaching its triggers has had all of them read again.
 async fn sessions_written_meanwhile(client: &Client, site: &Site) -> Result<i64, Error> {
     let statement = format!(
         "-- schema::resume::sessions_written_meanwhile
