@@ -155,13 +155,7 @@ async fn a_stopped_process_does_not_count_as_serving_and_comes_back_when_it_is_c
     let daemon = Binary::run(database.url(), &EAGER);
     database.served_by(1).await;
 
-    // In the middle of reading it would hold links locked, and what is locked is left to the daemon.
-    wait_until("it has read the sessions", || async {
-        let unread = "select count(*) from session_reaper.unread";
-        database.number(unread).await == 0
-    })
-    .await;
-
+    database.sessions_read().await;
     daemon.signal("STOP");
     database.served_by(0).await;
     database.change_password(users[0]).await;

@@ -103,6 +103,7 @@ async fn workers_that_wait_for_an_answer_that_never_comes_give_up_and_go_on() {
     let mut settings = watchful();
     settings.listen.poll_interval_s = 1;
     let _daemon = database.daemon_at(settings, target).await;
+    database.sessions_read().await;
 
     proxy.black_hole();
     // The server ends the silent connection, so that nobody believes in a daemon that hears nothing.

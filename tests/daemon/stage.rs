@@ -180,6 +180,17 @@ impl Database {
         })
     }
 
+    /// Waits until a daemon has read every session: in the middle of it, it holds some locked, and what is locked no
+    /// changing transaction ends.
+    #[track_caller]
+    pub fn sessions_read(&self) -> impl Future<Output = ()> {
+        wait_until("every session has been read", || async {
+            let left = "select count(*) from session_reaper.table_reading t
+                where not t.complete or exists (select from session_reaper.unread)";
+            self.number(left).await == 0
+        })
+    }
+
     /// Starts the daemon and waits until it serves.
     pub async fn daemon(&self) -> Running {
         self.daemon_with(Settings::default()).await
