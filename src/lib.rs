@@ -6,6 +6,7 @@
 
 mod backoff;
 mod bell;
+pub mod cache;
 pub mod codec;
 pub mod command;
 pub mod connection;

@@ -27,6 +27,7 @@ pub use error::Error;
 pub use failure::Failure;
 pub use pool::{answered, discard, discard_idle, drop_useless};
 pub use target::Target;
+pub(crate) use tls::verifying;
 
 /// The half of a connection that has to be polled, and that notifications come out of.
 pub type Connection =

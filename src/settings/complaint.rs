@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(
             sections(),
             [
-                "database", "site", "listen", "link", "revoke", "purge", "log"
+                "database", "site", "listen", "link", "revoke", "cache", "purge", "log"
             ]
         );
         assert_eq!(keys("log"), ["level", "format"]);

@@ -5,6 +5,8 @@
 //! string alone is enough. An unknown name is refused with the nearest known one: a misspelt limit that
 //! silently falls back to its default is worse than a daemon that does not start.
 
+mod cache;
+mod caching;
 mod complaint;
 mod environment;
 mod file;
@@ -21,6 +23,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
+pub use cache::{Cache, CacheKind};
 pub use environment::Environment;
 pub use file::{Error, load};
 pub use keys::secret_keys;
@@ -50,6 +53,8 @@ pub struct Settings {
     pub link: Link,
     /// How sessions are ended.
     pub revoke: Revoke,
+    /// The cache in front of the session table; none where nobody names one.
+    pub cache: Option<Cache>,
     /// How expired sessions are deleted.
     pub purge: Purge,
     /// What is logged.

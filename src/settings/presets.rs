@@ -33,6 +33,10 @@ pub(super) fn lay_under(settings: &mut Table) -> Result<(), Error> {
             preset.remove(*name);
         }
     }
+    // That a preset knows how a cache calls its entries does not mean that the site has one.
+    if !settings.contains_key("cache") {
+        preset.remove("cache");
+    }
     for (section, below) in preset {
         let above = settings
             .entry(section)

@@ -1,7 +1,7 @@
 //! Holds the sample configuration and the unit to what the code does: nobody reads them again when a default
 //! changes.
 
-use super::{Environment, Settings, complaint, load};
+use super::{Cache, Environment, Settings, complaint, load};
 use crate::daemon::LONGEST_STOP;
 
 const SAMPLE: &str = include_str!("../../systemd/session-reaper.toml");
@@ -51,6 +51,26 @@ fn the_sample_shows_every_setting_at_its_default() {
     ] {
         assert!(example.take().is_some());
     }
+    let cache = settings.cache.as_mut().unwrap();
+    for example in [
+        &mut cache.user,
+        &mut cache.sentinel_master,
+        &mut cache.sentinel_user,
+        &mut cache.table,
+    ] {
+        assert!(example.take().is_some());
+    }
+    for example in [
+        &mut cache.password_file,
+        &mut cache.sentinel_password_file,
+        &mut cache.ca_file,
+    ] {
+        assert!(example.take().is_some());
+    }
+    assert!(cache.min_replicas.take().is_some());
+    // This one is the preset's.
+    assert!(cache.key.take().unwrap().contains("cached_db"));
+    assert_eq!(settings.cache.take(), Some(Cache::default()));
     assert_eq!(settings, Settings::default());
 }
 

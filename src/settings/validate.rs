@@ -9,9 +9,9 @@ use std::ops::RangeInclusive;
 use croner::parser::{CronParser, Seconds};
 use tracing_subscriber::filter::{EnvFilter, LevelFilter};
 
-use super::{Error, Link, Listen, Log, Purge, Revoke, Settings, Site, rivals};
+use super::{Error, Link, Listen, Log, Purge, Revoke, Settings, Site, caching, rivals};
 
-const DAY_S: u64 = 86_400;
+pub(super) const DAY_S: u64 = 86_400;
 
 pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     database(&settings.database)?;
@@ -19,6 +19,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Error> {
     listen(&settings.listen)?;
     link(&settings.link)?;
     revoke(&settings.revoke)?;
+    settings.cache.as_ref().map_or(Ok(()), caching::check)?;
     purge(&settings.purge)?;
     log(&settings.log)
 }
@@ -147,7 +148,7 @@ fn schedule(schedule: &str) -> Result<(), Error> {
     })
 }
 
-fn within<T>(name: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), Error>
+pub(super) fn within<T>(name: &'static str, value: T, range: RangeInclusive<T>) -> Result<(), Error>
 where
     T: Display + PartialOrd,
 {
@@ -175,6 +176,6 @@ fn identifier(name: &'static str, value: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn invalid(name: &'static str, rule: String) -> Error {
+pub(super) fn invalid(name: &'static str, rule: String) -> Error {
     Error::Invalid { name, rule }
 }

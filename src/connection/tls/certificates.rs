@@ -36,7 +36,7 @@ impl Roots {
         if store.is_empty() {
             return Err(settings(
                 "the operating system has no root certificates to check the server with: \
-                 install them or name a file as sslrootcert",
+                 install them or name a file (sslrootcert for the database, cache.ca_file for the cache)",
             ));
         }
         Ok(Self {

@@ -15,12 +15,13 @@ mod mode;
 mod name;
 mod verifier;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::ClientConfig;
+use rustls::client::WantsClientCert;
 use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
+use rustls::{ClientConfig, ConfigBuilder};
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
@@ -30,6 +31,22 @@ use crate::settings::Environment;
 use certificates::Roots;
 use mode::Mode;
 use verifier::{EncryptsOnly, Trusted, Verifies};
+
+/// What connections to other servers than PostgreSQL insist on: a certificate that a file or the system vouches for, and
+/// that is for the host that was asked for.
+///
+/// # Errors
+/// A file that cannot be read, and a system without root certificates.
+pub(crate) fn verifying(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let trusted = Trusted {
+        roots: ca_file.map_or_else(Roots::of_system, Roots::from_file)?,
+        checks_name: true,
+        algorithms: provider.signature_verification_algorithms,
+    };
+    let client = builder(provider, Arc::new(Verifies(trusted)))?.with_no_client_auth();
+    Ok(Arc::new(client))
+}
 
 /// How connections are encrypted: what the driver is told, and what it does then.
 pub(super) struct Tls {
@@ -129,11 +146,7 @@ impl Options {
         provider: Arc<CryptoProvider>,
         verifier: Arc<dyn ServerCertVerifier>,
     ) -> Result<ClientConfig, Error> {
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| settings(&format!("TLS cannot be set up: {error}")))?
-            .dangerous()
-            .with_custom_certificate_verifier(verifier);
+        let builder = builder(provider, verifier)?;
         let given = self.certificate.as_ref().map(PathBuf::from);
         let certificate = given.or_else(|| self.usual_file("postgresql.crt"));
         let mut client = match certificate.filter(|_| mode != Mode::Disable) {
@@ -159,6 +172,18 @@ impl Options {
         let given = self.key.as_ref().map(PathBuf::from);
         given.or_else(|| self.usual_file("postgresql.key"))
     }
+}
+
+fn builder(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
+    let builder = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| settings(&format!("TLS cannot be set up: {error}")))?;
+    Ok(builder
+        .dangerous()
+        .with_custom_certificate_verifier(verifier))
 }
 
 fn settings(sentence: &str) -> Error {

@@ -279,6 +279,87 @@ fn half_a_way_to_the_user_and_two_of_them_are_refused() {
 }
 
 #[test]
+fn half_a_cache_and_one_that_contradicts_itself_are_refused() {
+    let cache = |lines: &str| from_text(&format!("[cache]\n{lines}\n"));
+    let redis = "servers = [\"redis://h\"]";
+    let sentinel = "kind = \"redis_sentinel\"\nservers = [\"redis://h\"]";
+    for (lines, says) in [
+        ("", "cache.servers has to be set"),
+        ("servers = []", "cache.servers has to be set"),
+        (sentinel, "cache.sentinel_master has to be set"),
+        ("kind = \"table\"", "cache.table has to be set"),
+        (
+            "kind = \"in_process\"\nservers = [\"redis://h\"]",
+            "cache.servers does not go with this cache.kind",
+        ),
+        (
+            "kind = \"memcached\"\nservers = [\"h\"]\nuser = \"u\"",
+            "cache.user is for Redis",
+        ),
+        (
+            "kind = \"memcached\"\nservers = [\"h\"]\nmin_replicas = 0",
+            "cache.min_replicas is for Redis",
+        ),
+        (
+            "servers = [\"redis://h\"]\nsentinel_user = \"u\"",
+            "cache.sentinel_user is for cache.kind = \"redis_sentinel\"",
+        ),
+        (
+            "servers = [\"redis://h\"]\ntable = \"t\"",
+            "cache.table is for cache.kind = \"table\"",
+        ),
+        (
+            "servers = [\"redis://h\"]\nkey = \"sessions\"",
+            "cache.key has no {session_key}",
+        ),
+        (
+            "servers = [\"redis://h\"]\nkey = \"{user}{session_key}\"",
+            "cache.key has a placeholder that is not known",
+        ),
+        (
+            "servers = [\"redis://h\"]\n[site]\npreset = \"laravel\"",
+            "cache.key has to be set",
+        ),
+        (
+            "servers = [\"redis://h\"]\ntimeout_s = 0",
+            "cache.timeout_s has to be from 1",
+        ),
+        ("kind = \"reddis\"", "it has to be one of `redis`"),
+    ] {
+        let told = sentence(cache(lines));
+        assert!(told.contains(says), "{lines}: {told}");
+    }
+    for lines in [
+        redis,
+        "kind = \"memcached\"\nservers = [\"h:11211\", \"/run/m.sock\"]",
+        "kind = \"redis_cluster\"\nservers = [\"redis://h\"]\nmin_replicas = 0",
+        "kind = \"in_process\"\n[site]\npreset = \"laravel\"",
+        "kind = \"table\"\ntable = \"django_cache\"",
+        &format!("{sentinel}\nsentinel_master = \"m\""),
+    ] {
+        let told = cache(lines);
+        assert!(told.is_ok(), "{lines}: {told:?}");
+    }
+}
+
+#[test]
+fn a_cache_may_be_named_by_variables_and_its_password_is_not_shown() {
+    let settings = from_variables([
+        (
+            "SESSION_REAPER_CACHE_SERVERS",
+            "redis://a:s3cret@h/1,redis://a:s3cret@i",
+        ),
+        ("SESSION_REAPER_CACHE_KEY_PREFIX", "s3cret"),
+    ])
+    .unwrap();
+    let cache = settings.cache.as_ref().unwrap();
+    assert_eq!(cache.servers.len(), 2);
+    assert!(!format!("{settings:?}").contains("s3cret"));
+    let told = sentence(from_text("[cache]\nservers = \"redis://a:s3cret@h\"\n"));
+    assert!(!told.contains("s3cret"), "{told}");
+}
+
+#[test]
 fn a_misspelt_unit_is_told_what_there_is() {
     let told = sentence(from_text("[site]\nexpires_unit = \"seconds\""));
     assert!(

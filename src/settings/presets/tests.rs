@@ -53,6 +53,30 @@ fn a_preset_stands_below_the_operator_and_above_the_defaults() {
 }
 
 #[test]
+fn a_preset_says_how_entries_are_called_and_not_that_there_is_a_cache() {
+    let cache = |lines: &str| laid_under(lines).unwrap().cache;
+    let named = |preset: &str| cache(&format!("[cache]\n[site]\npreset = \"{preset}\""));
+    for (preset, key) in [
+        (
+            "django",
+            "{key_prefix}:{version}:django.contrib.sessions.cached_db{session_key}",
+        ),
+        (
+            "django-qsessions",
+            "{key_prefix}:{version}:qsessions.q_cached_db{session_key}",
+        ),
+        ("tower-sessions", "{key_prefix}{session_key}"),
+        ("better-auth", "{key_prefix}{session_key}"),
+    ] {
+        assert_eq!(cache(&format!("[site]\npreset = \"{preset}\"")), None);
+        assert_eq!(named(preset).unwrap().key.as_deref(), Some(key));
+    }
+    assert_eq!(named("laravel").unwrap().key, None);
+    let mine = cache("[cache]\nkey = \"mine{session_key}\"").unwrap();
+    assert_eq!(mine.key.as_deref(), Some("mine{session_key}"));
+}
+
+#[test]
 fn another_preset_inherits_nothing_from_djangos() {
     let site = laid_under("[site]\npreset = \"rails-authentication\"")
         .unwrap()

@@ -1,0 +1,147 @@
+//! One server, connected to when it is needed.
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Pipeline, RedisError, Value};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::super::address::Address;
+use super::super::error::Failure;
+use super::super::wire;
+use super::Login;
+
+/// A server, and the connection to it while there is a good one.
+pub(in crate::cache) struct Node {
+    address: Address,
+    login: Login,
+    connection: Option<Connection>,
+}
+
+/// A reply, or why there is none.
+pub(super) type Reply = Result<Value, redis::ServerError>;
+
+/// A connection does not reconnect by itself: after a reconnect, WAIT would count replicas of something else.
+struct Connection {
+    commands: MultiplexedConnection,
+    driver: JoinHandle<()>,
+}
+
+impl Drop for Connection {
+    // Over a half-open connection it would try to write for ever.
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Node {
+    pub fn new(address: Address, login: Login) -> Self {
+        Self {
+            address,
+            login,
+            connection: None,
+        }
+    }
+
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Sends commands and returns the reply to each; those that the server refuses are failures.
+    pub(super) async fn ask(
+        &mut self,
+        pipeline: Pipeline,
+        replicas: u32,
+        deadline: Instant,
+    ) -> Result<Vec<Result<Value, Failure>>, Failure> {
+        let replies = self.ask_openly(pipeline, replicas, deadline).await?;
+        let closed = |reply: Reply| reply.map_err(|error| self.failure_of(&error));
+        let replies: Vec<_> = replies.into_iter().map(closed).collect();
+        if replies.iter().any(Result::is_err) {
+            // A demoted master, a user whose rights have changed: the next connection may lead elsewhere.
+            self.connection = None;
+        }
+        Ok(replies)
+    }
+
+    /// The same with the server's own words in the replies, which are not to be shown.
+    pub(super) async fn ask_openly(
+        &mut self,
+        mut pipeline: Pipeline,
+        replicas: u32,
+        deadline: Instant,
+    ) -> Result<Vec<Reply>, Failure> {
+        if replicas > 0 {
+            // Half of the time, so that a late replica is told from a server that does not answer.
+            let left = deadline.saturating_duration_since(Instant::now()) / 2;
+            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+            pipeline.cmd("WAIT").arg(replicas).arg(left);
+        }
+        // Taken out: a connection whose replies nobody has waited for is of no use.
+        let taken = self.connection.take();
+        let work = async {
+            let mut connection = match taken {
+                Some(connection) => connection,
+                None => self.connect().await?,
+            };
+            let count = pipeline.len();
+            let replies = connection
+                .commands
+                .send_packed_commands(&pipeline, 0, count);
+            let replies = replies.await.map_err(|error| self.failure(&error))?;
+            Ok((connection, replies))
+        };
+        let (connection, values) = wire::by(deadline, work).await?;
+        self.connection = Some(connection);
+        let mut replies: Vec<Reply> = values.into_iter().map(reply).collect();
+        if replicas > 0 {
+            let last = replies.pop().ok_or(Failure::Lost)?;
+            self.check_replicas(last, replicas)?;
+        }
+        Ok(replies)
+    }
+
+    /// What the server's words come to.
+    pub(super) fn failure_of(&self, error: &redis::ServerError) -> Failure {
+        Failure::of_reply(error, self.login.from)
+    }
+
+    fn check_replicas(&self, reply: Reply, needed: u32) -> Result<(), Failure> {
+        match reply {
+            Ok(Value::Int(taken)) if taken >= i64::from(needed) => Ok(()),
+            Ok(Value::Int(taken)) => Err(Failure::NotReplicated { taken, needed }),
+            Ok(_) => Err(Failure::Refuses),
+            Err(error) => Err(self.failure_of(&error)),
+        }
+    }
+
+    async fn connect(&self) -> Result<Connection, Failure> {
+        let wire = wire::connect(&self.address, self.login.tls.as_ref())
+            .await
+            .map_err(|error| Failure::of_io(&error))?;
+        // The deadline of the whole call is the time-out.
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let opened = MultiplexedConnection::new_with_config(&self.login.info, wire, config).await;
+        let (commands, driver) = opened.map_err(|error| self.failure(&error))?;
+        Ok(Connection {
+            commands,
+            driver: tokio::spawn(driver),
+        })
+    }
+
+    fn failure(&self, error: &RedisError) -> Failure {
+        Failure::of_redis(error, self.login.from)
+    }
+}
+
+fn reply(value: Value) -> Reply {
+    match value {
+        Value::ServerError(error) => Err(error),
+        value => Ok(value),
+    }
+}
