@@ -77,3 +77,27 @@ $$;
 
 comment on function session_reaper.find_user(text) is
     'The user whose key reads like this; null if it is no key of that type, or nobody''s.';
+
+-- For apps that hold connections open: who listens looks whether his session is still there. Told when the sessions are
+-- gone, and again when the revocation has settled, because one may have come late, or been answered by a cache. Left out
+-- where the queue runs full, since it must not fail the daemon's commit. Without a key (P7).
+create or replace function session_reaper.tell_revoked(revocations bigint[])
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_catalog.pg_notify('session_revoked', t.payload)
+    from (
+        select pg_catalog.json_build_object(
+            'revocation', r.id, 'user', r.user_id::text, 'scope', r.scope, 'reason', r.reason, 'state', r.state)::text as payload
+        from session_reaper.revocation r
+        where r.id = any (revocations)
+        order by r.id
+    ) t
+    -- A payload of 8,000 bytes is refused.
+    where pg_catalog.octet_length(t.payload) < 8000 and pg_catalog.pg_notification_queue_usage() < 0.5
+$$;
+
+comment on function session_reaper.tell_revoked(bigint[]) is
+    'NOTIFY session_revoked for each of these revocations: its number, user, scope, reason and state, as JSON.';

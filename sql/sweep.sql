@@ -98,11 +98,14 @@ as $$
         from session_reaper.revocation r
         join session_reaper.change c on c.id = r.change_id
         where r.id = any (revocations)
-          and session_reaper.may_be_unread(c.xid, c.begun_at, c.at, r.policy))
+          and session_reaper.may_be_unread(c.xid, c.begun_at, c.at, r.policy)
+        union
+        -- Nor one that the cache may still know (P5).
+        select a.id from session_reaper.awaiting_eviction(revocations) a (id))
 $$;
 
 comment on function session_reaper.unfinished(bigint[]) is
-    'Those of these revocations that a sweep left something behind of, because it was locked or has only just appeared.';
+    'Those of these revocations that a sweep left something behind of, because it was locked, has only just appeared or may still be cached.';
 
 -- Deletes those of these sessions that are free and, now that they are locked, still to be ended: one may have changed
 -- hands meanwhile (P2). A link that somebody else holds is passed over with its session, because the cascade would

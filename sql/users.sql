@@ -139,12 +139,15 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform session_reaper.follow_session(old.:"session_key", new.:"session_key");
+    if :evicts then
+        perform session_reaper.note_deleted(old.:"session_key");
+    end if;
     return null;
 end
 $$;
 
 comment on function session_reaper.session_renamed() is
-    'Lets revocations that name a session follow it when its key changes.';
+    'Lets revocations that name a session follow it when its key changes, and the cache forget the old key.';
 
 -- The path is pinned because it decides which names are printed with their schema: two roles would read two texts.
 create or replace function session_reaper.trigger_text(trigger oid)

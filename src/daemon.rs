@@ -13,6 +13,7 @@ use crate::{
     bell::Bell,
     codec::django_hash::SecretKeys,
     connection::{self, Pool, Target},
+    evictor::Evictor,
     fitness::Fitness,
     inspector::Inspector,
     listener::Listener,
@@ -116,6 +117,7 @@ impl Daemon {
         supervisor: &Supervisor,
     ) -> JoinSet<()> {
         let (revoke, settle, purge) = (Bell::default(), Bell::default(), Bell::default());
+        let evict = Bell::default();
         let (requests, requested) = requester::queue();
         let fitness = Fitness::default();
         let (pool, settings, stop) = (|| pool.clone(), || settings.clone(), || self.stop.clone());
@@ -153,9 +155,12 @@ impl Daemon {
             settings: settings(),
             reader: reader.clone(),
             settler: settle.clone(),
+            evictor: evict.clone(),
             fitness,
         };
         tasks.spawn(worker::run(revoker, revoke, stop()));
+        let evictor = Evictor::new(pool(), settings(), settle.clone());
+        tasks.spawn(worker::run(evictor, evict, stop()));
         tasks.spawn(worker::run(
             Settler::new(pool(), settings(), reader),
             settle,

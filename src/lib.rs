@@ -13,6 +13,8 @@ pub mod connection;
 pub mod daemon;
 pub mod demo;
 mod doctor;
+mod eviction;
+pub mod evictor;
 mod fitness;
 mod grace;
 mod horizon;

@@ -30,6 +30,8 @@ pub struct Revoker {
     pub reader: Reader,
     /// Rung when there is something to settle.
     pub settler: Bell,
+    /// Rung when a cache may have something to forget.
+    pub evictor: Bell,
     /// Told whether revoking comes to anything.
     pub fitness: Fitness,
 }
@@ -105,6 +107,7 @@ impl Revoker {
         }
         let mut report = self.revoke_batch(&settings.revoke).await?;
         if report.revocations > 0 {
+            self.evictor.ring();
             self.settler.ring();
         }
         let page = self.revoke_page(&settings.revoke).await?;
@@ -155,6 +158,7 @@ impl Revoker {
             ids = requested::claim(&transaction, most).await?;
             let sessions = revocation::sweep(&transaction, &ids, settings).await?;
             requested::mark(&transaction, &ids).await?;
+            revocation::tell(&transaction, &ids, settings).await?;
             transaction.commit().await?;
             if let Some(revocation) = span(&ids) {
                 tracing::info!(revocation, revocations = ids.len(), sessions, "revoked");
@@ -187,6 +191,7 @@ impl Revoker {
             let page = revocation::sweep_everyone(&transaction, id, settings).await?;
             if !page.more {
                 requested::mark(&transaction, &[id]).await?;
+                revocation::tell(&transaction, &[id], settings).await?;
             }
             transaction.commit().await?;
             if !page.more {
@@ -195,6 +200,9 @@ impl Revoker {
             Ok(Some(page))
         })
         .await?;
+        if page.is_some() {
+            self.evictor.ring();
+        }
         if page.as_ref().is_some_and(|page| !page.more) {
             self.settler.ring();
         }

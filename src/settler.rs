@@ -158,13 +158,14 @@ async fn finish(pool: &Pool, settings: &Revoke) -> Result<Finished, Error> {
     }
     let sessions = sweep(&transaction, &ids, settings).await?;
     let marked = open::mark_settled(&transaction, &ids, settings.write_back_grace_s).await?;
-    transaction.commit().await?;
-    marked.iter().for_each(complain);
     let mut settled: Vec<i64> = marked
         .iter()
         .filter(|marked| marked.settled)
         .map(|marked| marked.id)
         .collect();
+    revocation::tell(&transaction, &settled, settings).await?;
+    transaction.commit().await?;
+    marked.iter().for_each(complain);
     // Rows come back in any order.
     settled.sort_unstable();
     let contested = ready

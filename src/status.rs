@@ -1,5 +1,6 @@
 //! How it stands: what is served, what is pending, and what a revocation waits for.
 
+pub mod cached;
 pub mod unread;
 
 use serde::Serialize;
@@ -9,6 +10,7 @@ use crate::{
     connection::Error,
     schema::{self, Pause},
 };
+pub use cached::Cached;
 pub use unread::Unread;
 
 /// Everything that `status` shows.
@@ -38,6 +40,8 @@ pub struct Status {
     pub waited_out: i64,
     /// Transactions that keep revocations from settling.
     pub waits_for: Vec<Wait>,
+    /// What the cache beside the session table still has to forget.
+    pub cache: Cached,
     /// The last scheduled purge.
     pub last_purge: Option<LastPurge>,
 }
@@ -120,6 +124,7 @@ pub async fn read(client: &Client, schema_version: Option<i32>) -> Result<Status
         failing: row.get(5),
         waited_out: row.get(6),
         waits_for: waits(client).await?,
+        cache: cached::read(client).await?,
         last_purge: last_purge(client).await?,
     })
 }

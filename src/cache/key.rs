@@ -39,6 +39,11 @@ impl Names {
         Ok(Self { pieces })
     }
 
+    /// The texts around and between the session key, for whoever puts it in himself.
+    pub fn pieces(&self) -> &[String] {
+        &self.pieces
+    }
+
     /// The entry of a session.
     pub fn entry(&self, session_key: &str) -> String {
         self.pieces.join(session_key)

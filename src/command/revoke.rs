@@ -9,6 +9,7 @@ use super::{Failure, arguments::Revoke, meter::Meter};
 use crate::{
     bell::Bell,
     connection::{Pool, Target},
+    evictor::Evictor,
     fitness::Fitness,
     reader::Reader,
     requester::Requester,
@@ -40,7 +41,12 @@ pub async fn revoke(
     let meter = Meter::new(total(arguments, &pool).await?);
     let revocation = ask(arguments, &pool).await?;
     let begun = Instant::now();
-    let wait = Duration::from_secs(arguments.wait_s);
+    // Nothing settles before the cache has been asked twice.
+    let grace_s = settings
+        .cache
+        .as_ref()
+        .map_or(0, |cache| cache.refill_grace_s);
+    let wait = Duration::from_secs(arguments.wait_s + grace_s);
     let (_sender, settings) = InForce::new(settings);
     let reader = Reader::new(pool.clone(), settings.clone(), site.reading);
     let progress = work(&pool, settings, reader, revocation, wait, meter).await?;
@@ -91,8 +97,10 @@ async fn work(
         settings: settings.clone(),
         reader: reader.clone(),
         settler: Bell::default(),
+        evictor: Bell::default(),
         fitness: Fitness::default(),
     };
+    let mut evictor = Evictor::new(pool.clone(), settings.clone(), Bell::default());
     let mut settler = Settler::new(pool.clone(), settings, reader.clone());
     let mut deadline = Instant::now() + wait;
     let mut ended = 0;
@@ -100,6 +108,7 @@ async fn work(
         // Sessions from before the installation may be the user's, too.
         reader.run_once().await?;
         let more = revoker.run_once().await?;
+        evictor.run_once().await?;
         let rest = settler.run_once().await?.min(more);
         let progress = look(pool, revocation).await?;
         meter.show(
@@ -171,7 +180,7 @@ fn print(arguments: &Revoke, revocation: i64, progress: &Progress, took: Duratio
             "start the daemon, or repeat this when they have ended"
         };
         println!(
-            "not settled: transactions that were open at the time still are (see `session-reaper status`); {who}"
+            "not settled: transactions that were open at the time still are, or the cache has not confirmed (see `session-reaper status`); {who}"
         );
     }
 }

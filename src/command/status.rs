@@ -94,6 +94,9 @@ fn print(status: &Status, target: &Target) {
             count_of(wait.revocations, "revocation")
         );
     }
+    for (about, says) in status.cache.lines() {
+        println!("{about:<10} {says}");
+    }
     match &status.last_purge {
         Some(purge) => println!(
             "last purge {:.0} s ago: {} in {} ms",

@@ -3,6 +3,7 @@
 //! A check is a line in [`CHECKS`] and a function that returns what it found. It looks through the [`Patient`]'s
 //! connection, so what it finds holds for the role that asks: best that of the daemon.
 
+mod cached;
 mod connection;
 mod installation;
 mod server;
@@ -83,6 +84,7 @@ const CHECKS: &[Check] = checks! {
     "daemon",        installed, work::daemon;
     "revocations",   installed, work::revocations;
     "reading",       installed, work::reading;
+    "cache",         installed, cached::cache;
     "purge",         installed, work::purge;
     "expiry index",  always,    work::expiry_index;
     "references",    always,    work::references;

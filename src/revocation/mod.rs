@@ -43,6 +43,24 @@ pub async fn sweep(
     Ok(row.get(0))
 }
 
+/// Tells whoever holds connections open for these users' sessions.
+pub async fn tell(
+    transaction: &Transaction<'_>,
+    ids: &[i64],
+    settings: &Revoke,
+) -> Result<(), Error> {
+    if settings.tell && !ids.is_empty() {
+        transaction
+            .execute(
+                "-- revocation::tell
+                select session_reaper.tell_revoked($1)",
+                &[&ids],
+            )
+            .await?;
+    }
+    Ok(())
+}
+
 /// One page of a revocation of everybody.
 pub struct Page {
     /// Sessions that ended.

@@ -59,6 +59,8 @@ pub async fn ready(
               and h.passed_at is not null
               and coalesce(r.remembered_at, r.revoked_at) + $1::double precision * interval '1 second' <= clock_timestamp()
               and r.next_attempt_at <= clock_timestamp()
+              -- The last sweep comes after the last eviction: it is no use before.
+              and r.id not in (select session_reaper.awaiting_eviction(null))
             order by r.id
             limit $2
             for update of r skip locked",

@@ -6,10 +6,11 @@ use tokio_postgres::Client;
 use super::{Error, Site, template::render};
 
 /// In the order in which they need each other.
-const FILES: [(&str, &str); 11] = [
+const FILES: [(&str, &str); 12] = [
     ("verdict", include_str!("../../sql/verdict.sql")),
     ("serving", include_str!("../../sql/serving.sql")),
     ("unread", include_str!("../../sql/unread.sql")),
+    ("evict", include_str!("../../sql/evict.sql")),
     ("sweep", include_str!("../../sql/sweep.sql")),
     ("purge", include_str!("../../sql/purge.sql")),
     ("change", include_str!("../../sql/change.sql")),

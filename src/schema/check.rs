@@ -29,7 +29,7 @@ pub async fn check(client: &Client, settings: &settings::Site) -> Result<Site, E
         // A newer release may have migrated while this one still runs: that is how a rolling restart begins.
         tracing::warn!(
             files = differing.join(" "),
-            "functions in the database are of another release of session-reaper; run `session-reaper migrate` with the newest one"
+            "functions in the database are of another release of session-reaper, or of other settings; run `session-reaper migrate` with the newest release and these settings"
         );
     }
     Ok(site)

@@ -8,7 +8,7 @@ use super::{
     template::{Variables, quote_identifier, quote_literal},
     watch::Watch,
 };
-use crate::settings;
+use crate::settings::{self, Cached};
 
 /// The names and types that everything else is built from.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +31,10 @@ pub struct Site {
     pub queue_limit_bytes: u64,
     /// What ends a user's sessions.
     pub watched: Vec<Watch>,
+    /// Whether a cache beside the table has to forget deleted sessions.
+    pub is_cached: bool,
+    /// The cache, where that is a table itself.
+    pub cache: Option<Table>,
 }
 
 /// A table with its schema.
@@ -115,6 +119,10 @@ impl Site {
         let reading = Reading::find(client, settings, &sessions).await?;
         let expires = Expiry::find(client, settings, &sessions).await?;
         let watched = Watch::all(client, settings, &users, &user_key).await?;
+        let cache = match &settings.cached {
+            Cached::InTable(name) => Some(cache_table(client, name).await?),
+            Cached::No | Cached::Outside => None,
+        };
         Ok(Self {
             sessions,
             session_key,
@@ -125,6 +133,8 @@ impl Site {
             reading,
             queue_limit_bytes: u64::from(settings.queue_mb) << 20,
             watched,
+            is_cached: settings.cached != Cached::No,
+            cache,
         })
     }
 
@@ -139,6 +149,12 @@ impl Site {
         );
         variables.insert("password", password);
         variables.insert("queue_limit_bytes", self.queue_limit_bytes.to_string());
+        variables.insert("evicts", self.is_cached.to_string());
+        let cache = self
+            .cache
+            .as_ref()
+            .map(|table| quote_literal(&table.quoted()));
+        variables.insert("cache_relation", cache.unwrap_or_else(|| "null".to_owned()));
         variables
     }
 
@@ -183,4 +199,11 @@ impl Site {
             ("session_reaper.user_key", self.user_key.name.clone()),
         ]
     }
+}
+
+/// Only a table that Django's database cache could have made: its entries are going to be deleted.
+async fn cache_table(client: &impl GenericClient, name: &str) -> Result<Table, Error> {
+    let table = table(client, "cache.table", name).await?;
+    column(client, "cache.table", &table, "cache_key").await?;
+    Ok(table)
 }

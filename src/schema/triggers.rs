@@ -85,8 +85,22 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         // What was written while it was not there, nobody has noted.
         once_attached: "select session_reaper.read_all_again('installed')",
     });
+    let deleted = "delete on {table} for each row".to_owned();
+    let evicting = site.is_cached.then(|| {
+        own(
+            "session_deleted",
+            &site.sessions,
+            deleted,
+            "delete",
+            &site.session_key,
+        )
+    });
     let watched = site.watched.iter().map(Watch::trigger);
-    watched.chain(reading).chain(own_triggers).collect()
+    watched
+        .chain(reading)
+        .chain(own_triggers)
+        .chain(evicting)
+        .collect()
 }
 
 /// A column as two arguments of a trigger: its number, by which it is found under another name, and its name, by

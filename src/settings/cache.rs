@@ -4,6 +4,8 @@ use std::{fmt, path::PathBuf};
 
 use serde::Deserialize;
 
+use super::Cached;
+
 /// The cache that answers for the session table, so that a session which ends there has to be evicted here, too. No
 /// such section: no cache. Changes need a restart.
 #[derive(Clone, PartialEq, Deserialize)]
@@ -77,6 +79,15 @@ pub enum CacheKind {
 }
 
 impl Cache {
+    /// What the database has to know of it.
+    pub(super) fn place(&self) -> Cached {
+        match (self.kind, &self.table) {
+            (CacheKind::InProcess, _) => Cached::No,
+            (CacheKind::Table, Some(table)) => Cached::InTable(table.clone()),
+            _ => Cached::Outside,
+        }
+    }
+
     /// How many replicas must have taken an eviction over before it counts.
     pub fn replicas_needed(&self) -> u32 {
         let usual = match self.kind {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::Table;
 
-use super::{Environment, Settings, complaint, presets, validate, variables};
+use super::{Cache, Cached, Environment, Settings, complaint, presets, validate, variables};
 
 /// Why there are no settings to start with. A value is never quoted, because it may be a connection string (P7).
 #[derive(Debug, thiserror::Error)]
@@ -65,10 +65,11 @@ pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Settin
     variables::lay_over(&mut table, environment)?;
     presets::lay_under(&mut table)?;
     // Both sources have been checked on their own, where the line or the variable could still be named.
-    let settings = Settings::deserialize(table).map_err(|error| Error::Variable {
+    let mut settings = Settings::deserialize(table).map_err(|error| Error::Variable {
         name: "SESSION_REAPER_*".to_owned(),
         complaint: complaint::shown(error.message()),
     })?;
+    settings.site.cached = settings.cache.as_ref().map_or(Cached::No, Cache::place);
     validate::check(&settings)?;
     Ok(settings)
 }

@@ -27,7 +27,7 @@ pub use cache::{Cache, CacheKind};
 pub use environment::Environment;
 pub use file::{Error, load};
 pub use keys::secret_keys;
-pub use site::{EpochUnit, Event, Policy, Site, Watched};
+pub use site::{Cached, EpochUnit, Event, Policy, Site, Watched};
 
 /// All settings, by section.
 ///
@@ -164,6 +164,9 @@ pub struct Revoke {
     /// How long a revocation waits for a transaction that was open at the change before it settles without,
     /// with a warning, in seconds.
     pub settle_cap_s: u64,
+    /// Whether each revocation is told on the channel `session_revoked`, for apps that hold connections open. Any role
+    /// that can connect can listen, and hears which user it was.
+    pub tell: bool,
 }
 
 impl Default for Revoke {
@@ -172,6 +175,7 @@ impl Default for Revoke {
             batch_rows: 1000,
             write_back_grace_s: 0,
             settle_cap_s: 86_400,
+            tell: true,
         }
     }
 }

@@ -57,6 +57,21 @@ pub struct Site {
     /// Roles that the app connects as and that link sessions: `migrate` lets them.
     #[serde(default)]
     pub app_roles: Vec<String>,
+    /// What the section `[cache]` means to the database.
+    #[serde(skip)]
+    pub cached: Cached,
+}
+
+/// Where a cache answers for the session table.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Cached {
+    /// Nowhere, or where nobody can reach it.
+    #[default]
+    No,
+    /// Outside the database.
+    Outside,
+    /// In this table.
+    InTable(String),
 }
 
 impl Default for Site {

@@ -110,6 +110,7 @@ async fn each_ailment_is_found_by_its_check_with_what_to_do() {
     for (harm, finding, advice) in AILMENTS {
         let database = Database::create().await;
         let _daemon = database.daemon().await;
+        database.sessions_read().await;
         let well = examine(&database).await;
         assert_eq!(well.code, Some(0));
         let known = ailments(&well);
@@ -178,7 +179,7 @@ async fn for_people_it_is_a_table_with_a_line_for_each_check() {
         "{text}"
     );
     assert!(text.ends_with("\n0 fail, 1 to know\n"), "{text}");
-    assert_eq!(text.lines().count(), 23, "{text}");
+    assert_eq!(text.lines().count(), 24, "{text}");
 }
 
 #[tokio::test]
@@ -199,7 +200,7 @@ async fn a_role_without_rights_is_told_which_setting_gives_them() {
     let database = Database::create().await;
     let role = format!("nobody_{}", fastrand::u32(..));
     database
-        .batch_execute(&format!("create role {role} login; grant usage on schema session_reaper to {role}; grant select on all tables in schema session_reaper to {role}; grant execute on function session_reaper.is_served, session_reaper.is_queue_full to {role}"))
+        .batch_execute(&format!("create role {role} login; grant usage on schema session_reaper to {role}; grant select on all tables in schema session_reaper to {role}; grant execute on function session_reaper.is_served, session_reaper.is_queue_full, session_reaper.awaiting_eviction to {role}"))
         .await
         .unwrap();
     let url = database

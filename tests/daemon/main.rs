@@ -8,6 +8,7 @@
 mod age;
 mod bad_input;
 mod binary;
+mod cached;
 mod codec;
 mod crash;
 mod dating;

@@ -131,7 +131,12 @@ impl Database {
 
     /// Installs session-reaper.
     pub async fn migrate(&self) {
-        schema::migrate(&self.target(), &Settings::default().site)
+        self.migrate_with(&Settings::default()).await;
+    }
+
+    /// Installs session-reaper with other settings.
+    pub async fn migrate_with(&self, settings: &Settings) {
+        schema::migrate(&self.target(), &settings.site)
             .await
             .unwrap();
     }
@@ -191,9 +196,16 @@ impl Database {
         })
     }
 
-    /// Starts the daemon and waits until it serves.
+    /// Starts the daemon and waits until it serves and has been through the session table once: what is opened while it
+    /// still is may be read twice.
     pub async fn daemon(&self) -> Running {
-        self.daemon_with(Settings::default()).await
+        let running = self.daemon_with(Settings::default()).await;
+        wait_until("the session table has been read", || async {
+            let unread = "select count(*) from session_reaper.table_reading where not complete";
+            self.number(unread).await == 0
+        })
+        .await;
+        running
     }
 
     /// Starts the daemon with other settings and waits until it serves.

@@ -1,0 +1,217 @@
+-- Forgetting sessions in the cache beside their table (P5). A cached session is answered without asking the table, so
+-- whoever deletes the row, we, the app or somebody in psql, leaves the key here, in the deleting transaction.
+
+create or replace function session_reaper.note_deleted(gone :session_key_base_type)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    insert into session_reaper.pending_eviction (session_key, user_id, xid, begun_at, snapshot)
+    select k.session_key, l.user_id, l.xid, l.begun_at, l.snapshot
+    from (select gone as session_key) k
+    left join session_reaper.user_session l on l.session_key = k.session_key
+$$;
+
+comment on function session_reaper.note_deleted(:session_key_base_type) is
+    'Notes that the cache has to forget this session. For the functions of this schema only.';
+
+-- An expired session has expired in the cache, too: a purge notes nothing. Runs before PostgreSQL's own RI_ triggers,
+-- because of its name, so that it still finds the link.
+create or replace function session_reaper.session_deleted()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not exists (select from (select old.*) s where :is_expired) then
+        perform session_reaper.note_deleted(old.:"session_key");
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.session_deleted() is 'Has the cache forget a session that is deleted, by whomever.';
+
+-- A key that does not fit our type is in no cache either: the site has not run with it yet.
+create or replace function session_reaper.paused_session_deleted()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    session_key text;
+begin
+    execute pg_catalog.format('select ($1).%I::text', session_reaper.column_now(tg_relid, tg_argv[0]::smallint, tg_argv[1]))
+        into session_key using old;
+    perform session_reaper.note_deleted(cast(session_key as :session_key_base_type));
+    return null;
+exception when data_exception then
+    return null;
+end
+$$;
+
+comment on function session_reaper.paused_session_deleted() is
+    'What session_deleted() does, without naming a column. Arguments: number and name of the sessions'' key.';
+
+-- Nothing is claimed: that two daemons evict the same key harms nobody, while a claim would have to be given back by
+-- one that dies. What has been evicted once is due again after the grace, when no request can be in flight any more
+-- that had read the row before it was deleted.
+create or replace function session_reaper.take_evictions(
+    most integer, grace_s double precision, out id bigint, out is_last boolean, out key_text text)
+returns setof record
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select e.id, e.is_last, :session_key_text
+    from (
+        (select f.id, grace_s <= 0 as is_last, f.session_key
+        from session_reaper.pending_eviction f
+        where f.evicted_at is null
+        order by f.id
+        limit most)
+        union all
+        (select a.id, true, a.session_key
+        from session_reaper.pending_eviction a
+        where a.evicted_at <= pg_catalog.clock_timestamp() - grace_s * interval '1 second'
+        order by a.evicted_at
+        limit most)
+    ) e
+$$;
+
+comment on function session_reaper.take_evictions(integer, double precision) is
+    'Up to "most" sessions that the cache has never confirmed to have forgotten, and as many that it has to forget again.';
+
+-- Dated here and not when they were taken: the grace counts from a moment at which the row was gone for certain.
+create or replace function session_reaper.confirm_evictions(ids bigint[], are_last boolean[])
+returns bigint
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    with taken as (
+        select t.id, t.is_last
+        from rows from (pg_catalog.unnest(ids), pg_catalog.unnest(are_last)) as t (id, is_last)
+    ), dated as (
+        update session_reaper.pending_eviction e
+        set evicted_at = pg_catalog.clock_timestamp()
+        from taken t
+        where e.id = t.id and not t.is_last and e.evicted_at is null
+    ), forgotten as (
+        delete from session_reaper.pending_eviction e
+        using taken t
+        where e.id = t.id and t.is_last
+        returning e.id
+    ), counted as (
+        update session_reaper.eviction c
+        set sessions = c.sessions + (select pg_catalog.count(*) from forgotten),
+            confirmed_at = pg_catalog.clock_timestamp(), failing_since = null, attempts = 0, last_error = null
+    )
+    select pg_catalog.count(*) from forgotten
+$$;
+
+comment on function session_reaper.confirm_evictions(bigint[], boolean[]) is
+    'The cache has forgotten these: those that were the last time are done with, the others are due again after the grace. Returns how many are done with.';
+
+create or replace function session_reaper.eviction_failed(error text)
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    update session_reaper.eviction c
+    set failing_since = coalesce(c.failing_since, pg_catalog.clock_timestamp()), attempts = c.attempts + 1, last_error = error
+$$;
+
+comment on function session_reaper.eviction_failed(text) is 'Notes that the cache has not confirmed, and why.';
+
+-- Django's database cache is a table, so keys need not leave the database. Never waits for a row lock (P6): an entry that
+-- the app is writing stays, and is tried again.
+create or replace function session_reaper.evict_from_table(
+    most integer, grace_s double precision, name_pieces text[], out taken bigint, out postponed bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+declare
+    cache text := :cache_relation;
+    ids bigint[];
+    are_last boolean[];
+    keys text[];
+    free text[];
+    busy text[];
+begin
+    select pg_catalog.array_agg(e.id), pg_catalog.array_agg(e.is_last),
+           pg_catalog.array_agg(pg_catalog.array_to_string(name_pieces, e.key_text))
+        into ids, are_last, keys
+        from session_reaper.take_evictions(most, grace_s) e;
+    taken := coalesce(pg_catalog.cardinality(ids), 0);
+    postponed := 0;
+    if taken = 0 then
+        return;
+    end if;
+    execute pg_catalog.format(
+        'select array(select c.cache_key from %s c where c.cache_key = any ($1) order by c.cache_key for update skip locked)', cache)
+        into free using keys;
+    execute pg_catalog.format('delete from %s c where c.cache_key = any ($1)', cache) using free;
+    execute pg_catalog.format('select array(select c.cache_key from %s c where c.cache_key = any ($1))', cache)
+        into busy using keys;
+    perform session_reaper.confirm_evictions(
+        array(select t.id from rows from (pg_catalog.unnest(ids), pg_catalog.unnest(keys)) as t (id, key) where t.key <> all (busy)),
+        array(select t.is_last from rows from (pg_catalog.unnest(are_last), pg_catalog.unnest(keys)) as t (is_last, key) where t.key <> all (busy)));
+    postponed := pg_catalog.cardinality(busy);
+end
+$$;
+
+comment on function session_reaper.evict_from_table(integer, double precision, text[]) is
+    'Evicts sessions from a cache that is a table, whose entries are called by these texts with the session key between them; says how many were due, and how many entries were locked.';
+
+-- The age of the login decides, as it does for a session that is still there: who logs in and out all the time must not
+-- keep an old revocation of his from settling.
+create or replace function session_reaper.awaiting_eviction(revocations bigint[])
+returns setof bigint
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+begin
+    if not exists (select from session_reaper.pending_eviction) then
+        return;
+    end if;
+    return query
+        select r.id
+        from session_reaper.revocation r
+        join session_reaper.change c on c.id = r.change_id
+        where r.state = 'revoked'
+          and (revocations is null or r.id = any (revocations))
+          and (
+            exists (
+                select
+                from session_reaper.pending_eviction e
+                where r.scope = 'user' and e.user_id = r.user_id
+                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, r.policy))
+            or exists (
+                select
+                from session_reaper.pending_eviction e
+                where r.scope = 'all' and e.user_id is not null
+                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, r.policy))
+            or exists (
+                select
+                from session_reaper.revoked_key k
+                join session_reaper.pending_eviction e on e.session_key = k.session_key
+                where k.revocation_id = r.id));
+end
+$$;
+
+comment on function session_reaper.awaiting_eviction(bigint[]) is
+    'Those of these revocations, or of all (null), that have ended a session which the cache may still know.';

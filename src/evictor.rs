@@ -1,0 +1,165 @@
+//! Has the cache beside the session table forget what has been deleted there (P5).
+//!
+//! A cached session is answered without asking the table. Whoever deletes its row notes the key, in the transaction that
+//! deletes; once that has committed, the key is evicted, and after a grace once more, since a request that had read the
+//! row before may have filled the cache meanwhile. Until the cache has confirmed both, the revocation that ended the
+//! session does not settle. What is still to be evicted stands in the database: a cache that is down, a restart of the
+//! daemon or its death lose nothing.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    backoff::Backoff,
+    bell::Bell,
+    cache::{self, Cache},
+    connection::{Error, Pool, answered},
+    eviction,
+    settings::{self, CacheKind},
+    worker::{InForce, Worker},
+};
+
+/// Most keys in one go.
+const BATCH_KEYS: u32 = 10_000;
+
+/// How long a session that the app is writing into its table of a cache is left alone.
+const WHILE_LOCKED: Duration = Duration::from_millis(50);
+
+/// Evicts; see the module.
+pub struct Evictor {
+    pool: Pool,
+    settings: InForce,
+    /// Told when something is done with, which a revocation may have waited for.
+    settler: Bell,
+    /// The cache as it was last opened, and by which settings.
+    opened: Option<(settings::Cache, Cache)>,
+    pace: Backoff,
+    /// Since when it fails, and how often it has.
+    failing: Option<(Instant, u32)>,
+}
+
+impl Worker for Evictor {
+    const TASK: &'static str = "look for what the cache has to forget";
+
+    async fn run_once(&mut self) -> Result<Duration, Error> {
+        let settings = self.settings.now();
+        let Some(cache) = &settings.cache else {
+            return Ok(Duration::from_secs(settings.listen.poll_interval_s));
+        };
+        match cache.kind {
+            CacheKind::InProcess => Ok(Duration::from_secs(settings.listen.poll_interval_s)),
+            CacheKind::Table => self.evict_from_table(cache).await,
+            _ => self.evict_outside(cache).await,
+        }
+    }
+
+    fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+impl Evictor {
+    /// An evictor that takes its connections from this pool.
+    pub fn new(pool: Pool, settings: InForce, settler: Bell) -> Self {
+        Self {
+            pool,
+            settings,
+            settler,
+            opened: None,
+            pace: Backoff::new(Duration::from_millis(100), Duration::from_secs(30)),
+            failing: None,
+        }
+    }
+
+    async fn evict_outside(&mut self, settings: &settings::Cache) -> Result<Duration, Error> {
+        let pool = self.pool.clone();
+        let take = eviction::take(&pool, BATCH_KEYS, settings.refill_grace_s);
+        let due = answered(&pool, take).await?;
+        if due.session_keys.is_empty() {
+            return Ok(self.rest(settings));
+        }
+        let began = Instant::now();
+        match self.evict(settings, &due.session_keys).await {
+            Ok(()) => {
+                answered(&pool, eviction::confirm(&pool, &due)).await?;
+                tracing::debug!(
+                    sessions = due.session_keys.len(),
+                    ms = began.elapsed().as_millis(),
+                    "evicted"
+                );
+                self.succeeded();
+                Ok(Duration::ZERO)
+            }
+            Err(error) => {
+                let sentence = error.to_string();
+                answered(&pool, eviction::failed(&pool, &sentence)).await?;
+                Ok(self.failed(&sentence))
+            }
+        }
+    }
+
+    /// A cache whose settings have changed is another one.
+    async fn evict(
+        &mut self,
+        settings: &settings::Cache,
+        session_keys: &[String],
+    ) -> Result<(), cache::Error> {
+        let is_same = matches!(&self.opened, Some((by, _)) if by == settings);
+        if !is_same {
+            self.opened = Some((settings.clone(), Cache::open(settings)?));
+        }
+        match &mut self.opened {
+            Some((_, cache)) => cache.evict(session_keys).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn evict_from_table(&mut self, settings: &settings::Cache) -> Result<Duration, Error> {
+        // The settings have been checked at the start and at every reload.
+        let names = cache::Names::of(settings);
+        let pieces = names.as_ref().map_or(&[][..], cache::Names::pieces);
+        let pool = self.pool.clone();
+        let evict = eviction::evict_from_table(&pool, BATCH_KEYS, settings.refill_grace_s, pieces);
+        let evicted = answered(&pool, evict).await?;
+        Ok(match (evicted.taken, evicted.postponed) {
+            (0, _) => self.rest(settings),
+            (_, 0) => {
+                self.succeeded();
+                Duration::ZERO
+            }
+            _ => WHILE_LOCKED,
+        })
+    }
+
+    /// Until somebody else than the daemon may have deleted a session, or a grace has passed.
+    fn rest(&self, settings: &settings::Cache) -> Duration {
+        Duration::from_secs(settings.poll_interval_s)
+    }
+
+    fn succeeded(&mut self) {
+        self.pace.reset();
+        self.settler.ring();
+        if let Some((since, attempts)) = self.failing.take() {
+            tracing::info!(
+                attempts,
+                failed_s = since.elapsed().as_secs(),
+                "the cache confirms evictions again"
+            );
+        }
+    }
+
+    /// Said less and less often. Returns how long to rest.
+    fn failed(&mut self, error: &str) -> Duration {
+        let rest = self.pace.next();
+        let (_, attempts) = self.failing.get_or_insert((Instant::now(), 0));
+        *attempts += 1;
+        if attempts.is_power_of_two() {
+            tracing::warn!(
+                error,
+                attempts,
+                retry_ms = u64::try_from(rest.as_millis()).unwrap_or(u64::MAX),
+                "could not evict sessions from the cache, which still answers for them; their revocations stay open"
+            );
+        }
+        rest
+    }
+}

@@ -1,0 +1,343 @@
+//! Sessions that are cached beside their table are forgotten there, too (P5): here in Django's database cache, which
+//! needs no server of its own.
+
+use std::time::Duration;
+
+use futures_util::stream::StreamExt;
+use session_reaper::settings::{Cache, CacheKind, Cached, Settings};
+use tokio_postgres::Client;
+
+use crate::{
+    process::program::{run, run_with},
+    stage::{Database, server, wait_until},
+};
+
+/// A site with a cache, whose requests take a second at most.
+fn settings() -> Settings {
+    let mut settings = Settings::default();
+    settings.site.cached = Cached::InTable("django_cache".to_owned());
+    settings.cache = Some(Cache {
+        kind: CacheKind::Table,
+        table: Some("django_cache".to_owned()),
+        key: Some(
+            "{key_prefix}:{version}:django.contrib.sessions.cached_db{session_key}".to_owned(),
+        ),
+        refill_grace_s: 1,
+        ..Cache::default()
+    });
+    settings
+}
+
+/// As `manage.py createcachetable` makes it.
+async fn cached_site() -> Database {
+    let database = Database::create_bare(server()).await;
+    database
+        .batch_execute(
+            "create table django_cache (
+                cache_key varchar(255) primary key, value text not null, expires timestamptz not null)",
+        )
+        .await
+        .unwrap();
+    database.migrate_with(&settings()).await;
+    database
+}
+
+fn entry(session_key: &str) -> String {
+    format!(":1:django.contrib.sessions.cached_db{session_key}")
+}
+
+/// What a request does that has read the session, or saved it.
+async fn fill(client: &Client, sessions: &[String]) {
+    let entries: Vec<String> = sessions.iter().map(|key| entry(key)).collect();
+    client
+        .execute(
+            "insert into django_cache select e, 'pickled', now() + interval '14 days' from unnest($1::text[]) e
+             on conflict (cache_key) do update set value = excluded.value",
+            &[&entries],
+        )
+        .await
+        .unwrap();
+}
+
+/// How many of these sessions the cache would answer for.
+async fn cached(database: &Database, sessions: &[String]) -> i64 {
+    let entries: Vec<String> = sessions.iter().map(|key| entry(key)).collect();
+    database
+        .query_one(
+            "select count(*) from django_cache where cache_key = any ($1)",
+            &[&entries],
+        )
+        .await
+        .unwrap()
+        .get(0)
+}
+
+async fn log_in(database: &Database, user: i32, times: usize) -> Vec<String> {
+    let sessions = database.log_in(user, times).await;
+    fill(&database.client, &sessions).await;
+    sessions
+}
+
+#[track_caller]
+fn forgotten(database: &Database, sessions: &[String]) -> impl Future<Output = ()> {
+    wait_until("the cache has forgotten them", async || {
+        cached(database, sessions).await == 0
+    })
+}
+
+async fn pending(database: &Database) -> i64 {
+    database
+        .number("select count(*) from session_reaper.pending_eviction")
+        .await
+}
+
+#[tokio::test]
+async fn a_cached_session_is_forgotten_twice_before_its_revocation_settles() {
+    let database = cached_site().await;
+    let users = database.users(2).await;
+    let (old, others) = (
+        log_in(&database, users[0], 3).await,
+        log_in(&database, users[1], 2).await,
+    );
+    let _daemon = database.daemon_with(settings()).await;
+
+    database.change_password(users[0]).await;
+    forgotten(&database, &old).await;
+    // A request in flight had read the row before it was deleted, and fills the cache only now.
+    fill(&database.client, &old).await;
+    assert_eq!(database.open_revocations().await, 1);
+
+    database.settled().await;
+    assert_eq!(cached(&database, &old).await, 0);
+    assert_eq!(cached(&database, &others).await, 2);
+    let evicted = "select sessions from session_reaper.eviction";
+    assert_eq!(database.number(evicted).await, 3);
+    assert_eq!(pending(&database).await, 0);
+}
+
+#[tokio::test]
+async fn a_session_that_is_deleted_by_other_hands_is_forgotten_and_so_is_one_that_is_revoked_alone()
+{
+    let database = cached_site().await;
+    let user = database.users(1).await[0];
+    let sessions = log_in(&database, user, 3).await;
+    let _daemon = database.daemon_with(settings()).await;
+
+    database
+        .execute(
+            "delete from django_session where session_key = $1",
+            &[&sessions[0]],
+        )
+        .await
+        .unwrap();
+    forgotten(&database, &sessions[..1]).await;
+    database
+        .execute("select session_reaper.revoke_session($1)", &[&sessions[1]])
+        .await
+        .unwrap();
+    database.settled().await;
+    assert_eq!(cached(&database, &sessions).await, 1);
+    assert_eq!(cached(&database, &sessions[2..]).await, 1);
+}
+
+/// P4 and P5 together: the row goes with the change, the entry as soon as a daemon is back.
+#[tokio::test]
+async fn what_a_changing_transaction_ended_by_itself_is_forgotten_by_the_next_daemon() {
+    let database = cached_site().await;
+    let user = database.users(1).await[0];
+    let sessions = log_in(&database, user, 2).await;
+    database.change_password(user).await;
+    assert_eq!(database.count(&sessions).await, 0);
+    assert_eq!(cached(&database, &sessions).await, 2);
+
+    let _daemon = database.daemon_with(settings()).await;
+    database.settled().await;
+    assert_eq!(cached(&database, &sessions).await, 0);
+}
+
+#[tokio::test]
+async fn the_sessions_of_a_deleted_user_are_forgotten() {
+    let database = cached_site().await;
+    let user = database.users(1).await[0];
+    let sessions = log_in(&database, user, 2).await;
+    let _daemon = database.daemon_with(settings()).await;
+    database
+        .execute("delete from auth_user where id = $1", &[&user])
+        .await
+        .unwrap();
+    database.settled().await;
+    assert_eq!(cached(&database, &sessions).await, 0);
+}
+
+/// Neither waits for it with locks in hand (P6), nor takes it for forgotten.
+#[tokio::test]
+async fn an_entry_that_the_app_holds_delays_its_own_revocation_and_no_other() {
+    let database = cached_site().await;
+    let users = database.users(2).await;
+    let (held, free) = (
+        log_in(&database, users[0], 1).await,
+        log_in(&database, users[1], 1).await,
+    );
+    let _daemon = database.daemon_with(settings()).await;
+    let mut app = database.connect().await;
+    let request = app.transaction().await.unwrap();
+    request
+        .execute(
+            "select from django_cache where cache_key = $1 for update",
+            &[&entry(&held[0])],
+        )
+        .await
+        .unwrap();
+
+    database.change_password(users[0]).await;
+    wait_until("the session is gone", async || {
+        database.count(&held).await == 0
+    })
+    .await;
+    database.change_password(users[1]).await;
+    // Both wait for this request as such, since it was open at the change; but only one waits for the cache.
+    let awaits = "select r.id in (select session_reaper.awaiting_eviction(null)) from session_reaper.revocation r where r.user_id = $1";
+    wait_until("the other entry is forgotten for good", async || {
+        let row = database.query_one(awaits, &[&users[1]]).await.unwrap();
+        cached(&database, &free).await == 0 && !row.get::<_, bool>(0)
+    })
+    .await;
+    let row = database.query_one(awaits, &[&users[0]]).await.unwrap();
+    assert!(row.get::<_, bool>(0));
+    let status = run(database.url(), &["status"]).await;
+    assert!(
+        status.stdout.contains("cache      1 session to evict, 0 once more after the grace; 1 revocation waits for that"),
+        "{}",
+        status.stdout
+    );
+    request.commit().await.unwrap();
+    database.settled().await;
+    assert_eq!(cached(&database, &held).await, 0);
+}
+
+/// The row is gone before any sweep could end it, so only the note about the key tells that it had been the user's.
+#[tokio::test]
+async fn an_older_session_that_others_delete_meanwhile_keeps_the_revocation_open_until_it_is_forgotten()
+ {
+    let database = cached_site().await;
+    let user = database.users(1).await[0];
+    let sessions = log_in(&database, user, 1).await;
+    let mut app = database.connect().await;
+    let request = app.transaction().await.unwrap();
+    request
+        .execute(
+            "delete from django_session where session_key = $1",
+            &[&sessions[0]],
+        )
+        .await
+        .unwrap();
+    database.change_password(user).await;
+    request.commit().await.unwrap();
+    let _daemon = database.daemon_with(settings()).await;
+    database.settled().await;
+    assert_eq!(cached(&database, &sessions).await, 0);
+}
+
+#[tokio::test]
+async fn who_logs_in_and_out_all_the_time_keeps_no_old_revocation_open() {
+    let database = cached_site().await;
+    let user = database.users(1).await[0];
+    let sessions = log_in(&database, user, 1).await;
+    let _daemon = database.daemon_with(settings()).await;
+    database.change_password(user).await;
+    wait_until("it is settled", async || {
+        let later = log_in(&database, user, 1).await;
+        database
+            .execute(
+                "delete from django_session where session_key = $1",
+                &[&later[0]],
+            )
+            .await
+            .unwrap();
+        database.open_revocations().await == 0
+    })
+    .await;
+    assert!(pending(&database).await > 0);
+    assert_eq!(cached(&database, &sessions).await, 0);
+}
+
+/// An entry lives as long as its session.
+#[tokio::test]
+async fn a_purge_leaves_nothing_to_forget() {
+    let database = cached_site().await;
+    session_reaper::demo::site::abandon(&database.client, 50)
+        .await
+        .unwrap();
+    let cache = [
+        ("SESSION_REAPER_CACHE_KIND", "table"),
+        ("SESSION_REAPER_CACHE_TABLE", "django_cache"),
+    ];
+    run_with(database.url(), &["purge"], &cache)
+        .await
+        .assert_done();
+    assert_eq!(
+        database.number("select count(*) from django_session").await,
+        0
+    );
+    assert_eq!(pending(&database).await, 0);
+}
+
+#[tokio::test]
+async fn everybodys_sessions_are_forgotten_before_the_revocation_of_everybody_settles() {
+    let database = cached_site().await;
+    let mut sessions = Vec::new();
+    for user in database.users(5).await {
+        sessions.extend(log_in(&database, user, 20).await);
+    }
+    let _daemon = database.daemon_with(settings()).await;
+    database
+        .execute("select session_reaper.revoke_all()", &[])
+        .await
+        .unwrap();
+    database.settled().await;
+    assert_eq!(cached(&database, &sessions).await, 0);
+}
+
+/// An app that holds connections open hears when to look whether its session is still there.
+#[tokio::test]
+async fn each_revocation_is_told_when_its_sessions_are_gone_and_when_it_has_settled_and_never_a_key()
+ {
+    let database = cached_site().await;
+    let user = database.users(1).await[0];
+    let sessions = log_in(&database, user, 1).await;
+    let (client, mut connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    let (sender, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let mut messages =
+        futures_util::stream::poll_fn(move |context| connection.poll_message(context));
+    tokio::spawn(async move {
+        while let Some(Ok(message)) = messages.next().await {
+            if let tokio_postgres::AsyncMessage::Notification(notification) = message {
+                let _ = sender.send(notification.payload().to_owned());
+            }
+        }
+    });
+    client
+        .batch_execute("listen session_revoked")
+        .await
+        .unwrap();
+    let _daemon = database.daemon_with(settings()).await;
+    database.change_password(user).await;
+    for state in ["revoked", "settled"] {
+        let payload = tokio::time::timeout(Duration::from_secs(30), heard.recv())
+            .await
+            .unwrap()
+            .unwrap();
+        let told: serde_json::Value = serde_json::from_str(&payload).unwrap();
+        assert_eq!(told["user"], user.to_string());
+        assert_eq!(
+            (&told["reason"], &told["scope"]),
+            (&"password".into(), &"user".into())
+        );
+        assert_eq!(told["state"], state);
+        assert_eq!(database.count(&sessions).await, 0);
+        assert!(!payload.contains(&sessions[0]));
+        assert!(told["revocation"].is_i64());
+    }
+}
