@@ -23,6 +23,9 @@ use crate::{
 /// While the queue is being emptied nobody can save a session, so that is not tried all the time.
 const BETWEEN_TRIES_TO_EMPTY: Duration = Duration::from_secs(30);
 
+/// How long a revocation is held up for what has not been read yet.
+const LONGEST_ON_THE_WAY: Duration = Duration::from_millis(500);
+
 /// Reads; see the module. Clones are one reader.
 #[derive(Clone)]
 pub struct Reader {
@@ -45,7 +48,11 @@ impl Worker for Reader {
         if !self.reading.reads() {
             return Ok(Duration::from_secs(settings.listen.poll_interval_s));
         }
-        self.drain().await?;
+        match self.drain().await {
+            // Another daemon, or another worker of this one, is at it.
+            Err(error) if error.is_lock_timeout() => {}
+            result => result?,
+        }
         self.empty_full_queue().await?;
         let begun = Instant::now();
         Ok(match self.read_page().await? {
@@ -78,17 +85,28 @@ impl Reader {
     /// # Errors
     /// When the database cannot be reached or refuses a statement.
     pub async fn drain(&self) -> Result<(), Error> {
-        while self.reading.reads() && answered(&self.pool, self.drain_some()).await? {}
+        self.drain_within(Duration::MAX).await
+    }
+
+    /// Begins no further batch once this time has passed.
+    async fn drain_within(&self, longest: Duration) -> Result<(), Error> {
+        let begun = Instant::now();
+        while self.reading.reads() && answered(&self.pool, self.drain_some()).await? {
+            if begun.elapsed() >= longest {
+                break;
+            }
+        }
         Ok(())
     }
 
-    /// The same on the way to something else, which must not fail because of it: what is linked already can be ended,
-    /// what has not been read keeps revocations from settling, and the reader itself complains.
+    /// The same on the way to something else, which must neither fail because of it nor wait for a queue that has grown
+    /// long while there was no daemon: what is linked already can be ended, what has not been read keeps revocations
+    /// from settling, and the reader itself complains.
     ///
     /// # Errors
     /// When the database cannot be reached.
     pub async fn try_to_drain(&self) -> Result<(), Error> {
-        match self.drain().await {
+        match self.drain_within(LONGEST_ON_THE_WAY).await {
             Err(error) if error.is_transient() && !error.is_lock_timeout() => Err(error),
             _ => Ok(()),
         }

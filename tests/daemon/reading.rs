@@ -496,3 +496,28 @@ async fn an_app_may_link_a_session_that_was_read_already() {
     database.change_password(user).await;
     assert!(!exists(&database, &key).await, "ended inside (P4)");
 }
+
+/// What piled up while there was no daemon takes its time; a revocation does not wait for it, and settles only after it.
+#[tokio::test]
+async fn a_long_queue_holds_up_no_revocation_of_what_is_linked() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let linked = database.log_in(user, 2).await;
+    database
+        .batch_execute(
+            "insert into session_reaper.unread (session_key, was_there)
+             select md5(n::text), false from generate_series(1, 20000) n",
+        )
+        .await
+        .unwrap();
+    let mut settings = Settings::default();
+    settings.link.batch_rows = 10;
+    let _daemon = database.daemon_with(settings).await;
+    database.change_password(user).await;
+    wait_until("the linked sessions are gone", async || {
+        database.count(&linked).await == 0
+    })
+    .await;
+    assert!(queued(&database).await > 0);
+    assert_eq!(database.open_revocations().await, 1);
+}
