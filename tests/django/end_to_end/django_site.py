@@ -16,6 +16,8 @@ from waiting import DEADLINE_S, eventually
 PROJECT = pathlib.Path(__file__).parents[1]
 REAPER = os.environ.get("SESSION_REAPER_BIN", PROJECT.parents[1] / "target/debug/session-reaper")
 NAMES = ("alice", "bob", "carol", "admin")
+# By the type of its key.
+USER_MODELS = {"int": "auth.User", "bigint": "customers.Customer", "uuid": "people.Person", "text": "members.Member"}
 # A schedule that comes round once a year, for tests in which the daemon is not to purge.
 NEVER = "0 0 0 29 2 *"
 

@@ -5,7 +5,7 @@ hash in the session."""
 import concurrent.futures
 
 import pytest
-from django_site import Kind, password_of
+from django_site import USER_MODELS, Kind, password_of
 from waiting import eventually
 
 SITES_KEY = "a-test-site-has-no-secrets"
@@ -83,10 +83,7 @@ def wait_until_compared(site):
 
 
 @kinds(
-    int=kind(),
-    bigint=kind(user_model="customers.Customer"),
-    uuid=kind(user_model="people.Person"),
-    text=kind(user_model="members.Member"),
+    **{key: kind(user_model=model) for key, model in USER_MODELS.items()},
     linked_by_the_app=kind(linking=True),
 )
 def test_a_login_that_verified_the_old_password_is_ended_and_a_later_one_is_not(site):
