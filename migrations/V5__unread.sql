@@ -109,7 +109,7 @@ comment on column session_reaper.unreadable.first_seen_at is 'When it was read f
 comment on column session_reaper.unreadable.last_seen_at is 'When it was read last.';
 
 -- Links are compared with their users' passwords in the order in which they were made.
-create index user_session_by_age on session_reaper.user_session (linked_at) where read;
+create index user_session_by_age on session_reaper.user_session (linked_at);
 
 create table session_reaper.hash_reading (
     only_row boolean primary key default true check (only_row),

@@ -30,8 +30,7 @@ begin
         from session_reaper.user_session l
         join :"session_schema".:"session_table" s on s.:"session_key" = l.session_key
         join :"user_schema".:"user_table" u on u.:"user_key" = l.user_id
-        where l.read
-          and l.linked_at > since
+        where l.linked_at > since
           and l.linked_at <= pg_catalog.clock_timestamp() - grace_s * interval '1 second'
         order by l.linked_at
         limit most

@@ -30,6 +30,7 @@ mod presets;
 mod process;
 mod proxy;
 mod purge;
+mod queue;
 mod quiet;
 mod reading;
 mod readme;

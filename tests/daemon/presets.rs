@@ -1,5 +1,6 @@
 //! Every preset, on tables as its source makes them (`presets/*.sql`), with rows as its store writes them.
 
+use base64::{Engine, engine::general_purpose::STANDARD};
 use session_reaper::{
     purger::Purger,
     schema::{self, Reading, Site, quote_identifier},
@@ -12,10 +13,11 @@ use crate::{
     stage::{Database, server, wait_until},
 };
 
-/// A store: what its app would send. In the statements `{user}`, `{key}`, `{n}` and `{at}` are filled in.
+/// A store: what its app would send. In the statements `{user}`, `{key}`, `{n}`, `{at}` and `{data}` are filled in.
 struct Store {
     preset: &'static str,
-    tables: &'static str,
+    /// What the operator has to add to its tables.
+    index: &'static str,
     /// What the operator has to add to the preset.
     site: &'static str,
     /// How the user of a session is found.
@@ -25,6 +27,8 @@ struct Store {
     /// Changes the user's password.
     change: &'static str,
     session: &'static str,
+    /// What stands in a session; a store with a column for the user needs none.
+    data: Option<Sample>,
     key: &'static str,
     /// The time that the store writes, made of `{offset}` from now.
     at: &'static str,
@@ -32,7 +36,65 @@ struct Store {
     offsets: [Option<&'static str>; 2],
 }
 
-const HOURS: [Option<&str>; 2] = [Some("interval '1 hour'"), Some("interval '-1 minute'")];
+/// How a session's user is found where no preset can know it.
+const BY_THE_APP: &str = "by the app";
+
+/// What a store has unless it says otherwise.
+const STORE: Store = Store {
+    preset: "",
+    index: "",
+    site: "",
+    reads: "user_id",
+    user: "",
+    users: ["1", "2"],
+    change: "",
+    session: "",
+    data: None,
+    key: "s{n}",
+    at: "now() + {offset}",
+    offsets: [Some("interval '1 hour'"), Some("interval '-1 minute'")],
+};
+
+/// Those whose users are Django's.
+const DJANGO: Store = Store {
+    user: "insert into auth_user (id, password, username) values ({user}, 'old', 'u{user}')",
+    change: "update auth_user set password = 'new' where id = {user}",
+    ..STORE
+};
+
+/// A session of the first user as the store's own runtime wrote it.
+#[derive(Clone, Copy)]
+struct Sample {
+    base64: &'static str,
+    /// What stands before the user.
+    before: &'static [u8],
+    /// How the format spells him.
+    spelt: fn(&str) -> Vec<u8>,
+}
+
+impl Sample {
+    /// The same session of another user, as a literal of SQL.
+    fn of(&self, user: &str, written_for: &str) -> String {
+        let written = STANDARD.decode(self.base64).unwrap();
+        let place = |user| [self.before, &(self.spelt)(user)].concat();
+        let (old, new) = (place(written_for), place(user));
+        let at = written
+            .windows(old.len())
+            .position(|window| window == old)
+            .unwrap();
+        let (head, tail) = (&written[..at], &written[at + old.len()..]);
+        let bytes: Vec<String> = [head, &new, tail]
+            .concat()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        format!(r"'\x{}'::bytea", bytes.concat())
+    }
+}
+
+fn as_text(user: &str) -> Vec<u8> {
+    user.into()
+}
 
 impl Store {
     async fn works(&self) {
@@ -60,6 +122,11 @@ impl Store {
         run(&database, &self.change.replace("{user}", hers)).await;
         self.left(&database, &site, &left).await;
         self.log_in(&database, 6, hers, live).await;
+        let shown = "select count(*) from session_reaper.live_session";
+        wait_until("only two are shown", || async {
+            database.number(shown).await == 2
+        })
+        .await;
         database.settled().await;
 
         self.purges(&database, &site, expired.is_some()).await;
@@ -73,10 +140,8 @@ impl Store {
         );
     }
 
-    /// The expired session is shown to nobody, counted, and goes alone.
+    /// The expired session is counted, and goes alone.
     async fn purges(&self, database: &Database, site: &Site, expires: bool) {
-        let shown = "select count(*) from session_reaper.live_session";
-        assert_eq!(database.number(shown).await, 2);
         let purger = Purger::new(database.target().pool().unwrap(), site);
         let expired = i64::from(expires);
         assert_eq!(purger.count_expired().await.unwrap(), expired);
@@ -90,7 +155,10 @@ impl Store {
     async fn create(&self) -> (Database, Settings) {
         let settings = self.settings();
         let database = Database::create_empty(server()).await;
-        database.batch_execute(self.tables).await.unwrap();
+        let file = format!("tests/daemon/presets/{}.sql", self.preset);
+        let tables = std::fs::read_to_string(file).unwrap();
+        run(&database, &tables).await;
+        run(&database, self.index).await;
         schema::migrate(&database.target(), &settings.site)
             .await
             .unwrap();
@@ -110,18 +178,18 @@ impl Store {
 
     async fn log_in(&self, database: &Database, n: usize, user: &str, offset: &str) {
         let key = self.key(n);
-        let insert = self
+        let mut insert = self
             .session
-            .replace("{at}", &self.at.replace("{offset}", offset))
+            .replace("{at}", &self.at.replace("{offset}", offset));
+        if let Some(sample) = &self.data {
+            insert = insert.replace("{data}", &sample.of(user, self.users[0]));
+        }
+        let insert = insert
             .replace("{key}", &key)
             .replace("{n}", &n.to_string())
             .replace("{user}", user);
         run(database, &insert).await;
-        // Where nothing, or no real data of the store, says who it is, the app does.
-        let says_it_itself = ["Django", "FlaskSession"]
-            .iter()
-            .any(|format| self.reads.ends_with(format));
-        if self.reads == "by the app" || self.reads.contains(" as ") && !says_it_itself {
+        if self.reads == BY_THE_APP {
             let link = format!("select session_reaper.link_session('{key}', '{user}')");
             let linked: bool = database.query_one(&link, &[]).await.unwrap().get(0);
             assert!(linked, "{link}");
@@ -149,7 +217,7 @@ impl Store {
 
 fn described(reading: &Reading) -> String {
     match reading {
-        Reading::App => "by the app".to_owned(),
+        Reading::App => BY_THE_APP.to_owned(),
         Reading::Column(column) => column.name.clone(),
         Reading::Path { column, path } => format!("{} -> {}", column.name, path.join(" -> ")),
         Reading::Codec { column, codec } => format!("{} as {:?}", column.name, codec.format),
@@ -166,16 +234,9 @@ async fn run(database: &Database, statement: &str) {
 async fn django() {
     Store {
         preset: "django",
-        tables: include_str!("presets/django.sql"),
-        site: "",
         reads: "session_data as Django",
-        user: "insert into auth_user (id, password, username) values ({user}, 'old', 'u{user}')",
-        users: ["1", "2"],
-        change: "update auth_user set password = 'new' where id = {user}",
         session: "insert into django_session values ('{key}', rtrim(encode('{\"_auth_user_id\":\"{user}\"}', 'base64'), '=') || ':1xVeDd:x', {at})",
-        key: "s{n}",
-        at: "now() + {offset}",
-        offsets: HOURS,
+        ..DJANGO
     }
     .works()
     .await;
@@ -185,16 +246,8 @@ async fn django() {
 async fn django_user_sessions() {
     Store {
         preset: "django-user-sessions",
-        tables: include_str!("presets/django-user-sessions.sql"),
-        site: "",
-        reads: "user_id",
-        user: "insert into auth_user (id, password, username) values ({user}, 'old', 'u{user}')",
-        users: ["1", "2"],
-        change: "update auth_user set password = 'new' where id = {user}",
         session: "insert into user_sessions_session (session_key, session_data, expire_date, user_id) values ('{key}', '', {at}, {user})",
-        key: "s{n}",
-        at: "now() + {offset}",
-        offsets: HOURS,
+        ..DJANGO
     }
     .works()
     .await;
@@ -204,16 +257,8 @@ async fn django_user_sessions() {
 async fn django_qsessions() {
     Store {
         preset: "django-qsessions",
-        tables: include_str!("presets/django-qsessions.sql"),
-        site: "",
-        reads: "user_id",
-        user: "insert into auth_user (id, password, username) values ({user}, 'old', 'u{user}')",
-        users: ["1", "2"],
-        change: "update auth_user set password = 'new' where id = {user}",
         session: "insert into qsessions_session (session_key, session_data, expire_date, user_id) values ('{key}', '', {at}, {user})",
-        key: "s{n}",
-        at: "now() + {offset}",
-        offsets: HOURS,
+        ..DJANGO
     }
     .works()
     .await;
@@ -224,16 +269,13 @@ async fn django_qsessions() {
 async fn connect_pg_simple() {
     Store {
         preset: "connect-pg-simple",
-        tables: include_str!("presets/connect-pg-simple.sql"),
         site: "user_table = \"members\"\npassword_column = \"pw\"\ntime_zone = \"america/new_york\"",
         reads: "sess -> passport -> user",
         user: "insert into members values ({user}, 'old')",
-        users: ["1", "2"],
         change: "update members set pw = 'new' where id = {user}",
         session: r#"insert into "session" values ('{key}', '{"cookie":{},"passport":{"user":{user}}}', {at})"#,
-        key: "s{n}",
         at: "(now() + {offset}) at time zone 'America/New_York'",
-        offsets: HOURS,
+        ..STORE
     }
     .works()
     .await;
@@ -243,16 +285,18 @@ async fn connect_pg_simple() {
 async fn tower_sessions() {
     Store {
         preset: "tower-sessions",
-        tables: include_str!("presets/tower-sessions.sql"),
         site: "user_table = \"users\"\npassword_column = \"password\"",
         reads: "data as TowerSessions",
         user: "insert into users values ({user}, 'u{user}', 'old')",
-        users: ["1", "2"],
         change: "update users set password = 'new' where id = {user}",
-        session: "insert into tower_sessions.session values ('{key}', '\\x93', {at})",
-        key: "s{n}",
-        at: "now() + {offset}",
-        offsets: HOURS,
+        users: ["42", "43"],
+        session: "insert into tower_sessions.session values ('{key}', {data}, {at})",
+        data: Some(Sample {
+            base64: "k8QQEjRWeJq83vASNFZ4mrze8IGvYXh1bS1sb2dpbi5kYXRhgqlhdXRoX2hhc2iaJGFyZ29uMmlkJKd1c2VyX2lkKpnNB+5MES4oAAAAAA==",
+            before: b"\xa7user_id",
+            spelt: |user| vec![user.parse().unwrap()],
+        }),
+        ..STORE
     }
     .works()
     .await;
@@ -262,16 +306,12 @@ async fn tower_sessions() {
 async fn laravel() {
     Store {
         preset: "laravel",
-        tables: include_str!("presets/laravel.sql"),
-        site: "",
-        reads: "user_id",
         user: "insert into users (id, name, email, password) values ({user}, '', '{user}', 'old')",
-        users: ["1", "2"],
         change: "update users set password = 'new' where id = {user}",
         session: "insert into sessions (id, user_id, payload, last_activity) values ('{key}', {user}, 'YTowOnt9', {at})",
-        key: "s{n}",
         at: "extract(epoch from now() + {offset})::integer",
         offsets: [Some("interval '-119 minutes'"), Some("interval '-121 minutes'")],
+        ..STORE
     }
     .works()
     .await;
@@ -281,16 +321,13 @@ async fn laravel() {
 async fn phoenix() {
     Store {
         preset: "phoenix",
-        tables: include_str!("presets/phoenix.sql"),
-        site: "",
-        reads: "user_id",
         user: "insert into users (id, email, hashed_password) values ({user}, 'u{user}', 'old')",
-        users: ["1", "2"],
         change: "update users set hashed_password = 'new' where id = {user}",
         session: "insert into users_tokens (id, user_id, token, context, inserted_at) values ({key}, {user}, '\\x0{n}', 'session', {at})",
         key: "{n}",
         at: "(now() + {offset}) at time zone 'UTC'",
         offsets: [Some("interval '-1439 hours'"), Some("interval '-1441 hours'")],
+        ..STORE
     }
     .works()
     .await;
@@ -301,19 +338,12 @@ async fn phoenix() {
 async fn authjs() {
     Store {
         preset: "authjs",
-        tables: concat!(
-            include_str!("presets/authjs.sql"),
-            "create unique index on sessions (\"sessionToken\")"
-        ),
-        site: "",
+        index: "create unique index on sessions (\"sessionToken\")",
         reads: "userId",
         user: "insert into users (id) values ({user})",
-        users: ["1", "2"],
         change: "select session_reaper.revoke_user({user})",
         session: "insert into sessions (\"userId\", expires, \"sessionToken\") values ({user}, {at}, '{key}')",
-        key: "s{n}",
-        at: "now() + {offset}",
-        offsets: HOURS,
+        ..STORE
     }
     .works()
     .await;
@@ -341,8 +371,6 @@ async fn authjs_without_a_unique_index_is_told_to_make_one() {
 async fn better_auth() {
     Store {
         preset: "better-auth",
-        tables: include_str!("presets/better-auth.sql"),
-        site: "",
         reads: "userId",
         user: r#"insert into "user" ("id", "name", "email", "emailVerified") values ('{user}', '', '{user}', true);
             insert into "account" ("id", "accountId", "providerId", "userId", "password")
@@ -350,9 +378,7 @@ async fn better_auth() {
         users: ["u1", "u2"],
         change: r#"update "account" set "password" = 'new' where "userId" = '{user}' and "providerId" = 'credential'"#,
         session: r#"insert into "session" ("id", "expiresAt", "token", "userId") values ('i{n}', {at}, '{key}', '{user}')"#,
-        key: "s{n}",
-        at: "now() + {offset}",
-        offsets: HOURS,
+        ..STORE
     }
     .works()
     .await;
@@ -362,9 +388,6 @@ async fn better_auth() {
 async fn supabase() {
     Store {
         preset: "supabase",
-        tables: include_str!("presets/supabase.sql"),
-        site: "",
-        reads: "user_id",
         user: "insert into auth.users (id, encrypted_password) values ('{user}', 'old')",
         users: [
             "018f4c1e-0000-7000-8000-00000000000a",
@@ -374,8 +397,7 @@ async fn supabase() {
         session: "insert into auth.sessions (id, user_id, created_at, not_after) values ('{key}', '{user}', now(), {at});
             insert into auth.refresh_tokens (session_id) values ('{key}')",
         key: "018f4c1e-0000-7000-8000-00000000000{n}",
-        at: "now() + {offset}",
-        offsets: HOURS,
+        ..STORE
     }
     .works()
     .await;
@@ -385,16 +407,20 @@ async fn supabase() {
 async fn rails_session_store() {
     Store {
         preset: "rails",
-        tables: include_str!("presets/rails.sql"),
-        site: "",
         reads: "data as Rails",
         user: "insert into users (id, encrypted_password) values ({user}, 'old')",
-        users: ["1", "2"],
         change: "update users set encrypted_password = 'new' where id = {user}",
-        session: "insert into sessions (session_id, data, updated_at) values ('{key}', 'BAh7AA==', {at})",
+        users: ["42", "43"],
+        session: "insert into sessions (session_id, data, updated_at) values ('{key}', encode({data}, 'base64'), {at})",
+        data: Some(Sample {
+            base64: "BAh7B0kiEF9jc3JmX3Rva2VuBjoGRVRJIgZ0BjsAVEkiGXdhcmRlbi51c2VyLnVzZXIua2V5BjsAVFsHWwZpL0kiIiQyYSQxMiRhYmNkZWZnaGlqa2xtbm9wcXJzdHV2BjsAVA==",
+            before: b"[\x07[\x06i",
+            spelt: |user| vec![user.parse::<u8>().unwrap() + 5],
+        }),
         key: "2::{n}",
         at: "(now() + {offset}) at time zone 'UTC'",
         offsets: [Some("interval '-719 hours'"), Some("interval '-721 hours'")],
+        ..STORE
     }
     .works()
     .await;
@@ -404,16 +430,13 @@ async fn rails_session_store() {
 async fn rails_authentication() {
     Store {
         preset: "rails-authentication",
-        tables: include_str!("presets/rails-authentication.sql"),
-        site: "",
-        reads: "user_id",
         user: "insert into users (id, email_address, password_digest) values ({user}, '{user}', 'old')",
-        users: ["1", "2"],
         change: "update users set password_digest = 'new' where id = {user}",
         session: "insert into sessions (id, user_id, created_at) values ({key}, {user}, {at})",
         key: "{n}",
         at: "(now() + {offset}) at time zone 'UTC'",
         offsets: [Some("interval '-10 years'"), None],
+        ..STORE
     }
     .works()
     .await;
@@ -423,8 +446,6 @@ async fn rails_authentication() {
 async fn spring_session() {
     Store {
         preset: "spring-session",
-        tables: include_str!("presets/spring-session.sql"),
-        site: "",
         reads: "principal_name",
         user: "insert into users values ('{user}', 'old', true)",
         users: ["ann", "bob"],
@@ -433,7 +454,7 @@ async fn spring_session() {
             insert into spring_session_attributes values ('p{n}', 'SPRING_SECURITY_CONTEXT', '\\xaced')",
         key: "6f3c1e2a-0000-4000-8000-00000000000{n}",
         at: "floor(extract(epoch from now() + {offset}) * 1000)::bigint",
-        offsets: HOURS,
+        ..STORE
     }
     .works()
     .await;
@@ -443,16 +464,20 @@ async fn spring_session() {
 async fn flask_session() {
     Store {
         preset: "flask-session",
-        tables: include_str!("presets/flask-session.sql"),
         site: "user_table = \"user\"\npassword_column = \"password_hash\"",
         reads: "data as FlaskSession",
         user: "insert into \"user\" values ({user}, 'old')",
-        users: ["1", "2"],
         change: "update \"user\" set password_hash = 'new' where id = {user}",
-        session: "insert into sessions (session_id, data, expiry) values ('{key}', '\\x81a85f757365725f6964a13{user}', {at})",
+        users: ["42", "43"],
+        session: "insert into sessions (session_id, data, expiry) values ('{key}', {data}, {at})",
+        data: Some(Sample {
+            base64: "hKpfcGVybWFuZW50w6ZfZnJlc2jDqF91c2VyX2lkojQyo19pZNmAYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWJhYmFiYWI=",
+            before: b"_user_id\xa2",
+            spelt: as_text,
+        }),
         key: "session:{n}",
         at: "(now() + {offset}) at time zone 'UTC'",
-        offsets: HOURS,
+        ..STORE
     }
     .works()
     .await;
@@ -462,9 +487,8 @@ async fn flask_session() {
 async fn scs() {
     Store {
         preset: "scs",
-        tables: include_str!("presets/scs.sql"),
         site: "user_table = \"users\"\npassword_column = \"hashed_password\"",
-        reads: "by the app",
+        reads: BY_THE_APP,
         user: "insert into users values ('{user}', 'old')",
         users: [
             "018f4c1e-0000-7000-8000-00000000000a",
@@ -472,9 +496,35 @@ async fn scs() {
         ],
         change: "update users set hashed_password = 'new' where id = '{user}'",
         session: "insert into sessions values ('{key}', '\\x00', {at})",
-        key: "s{n}",
-        at: "now() + {offset}",
-        offsets: HOURS,
+        ..STORE
+    }
+    .works()
+    .await;
+}
+
+/// As the README has it for an app that keeps the user under this key.
+#[tokio::test]
+async fn scs_with_the_users_place_named() {
+    Store {
+        preset: "scs",
+        site: r#"user_table = "users"
+            password_column = "hashed_password"
+            data_column = "data"
+            codec = { format = "scs", user = ["userID"] }"#,
+        reads: "data as Scs",
+        user: "insert into users values ('{user}', 'old')",
+        users: [
+            "6f3c1e2a-0000-4000-8000-1234567890ab",
+            "018f4c1e-0000-7000-8000-00000000000b",
+        ],
+        change: "update users set hashed_password = 'new' where id = '{user}'",
+        session: "insert into sessions values ('{key}', {data}, {at})",
+        data: Some(Sample {
+            base64: "Jv+BAwEC/4IAAQIBCERlYWRsaW5lAf+EAAEGVmFsdWVzAf+GAAAAEP+DBQEBBFRpbWUB/4QAAAAn/4UEAQEXbWFwW3N0cmluZ11pbnRlcmZhY2Uge30B/4YAAQwBEAAATP+CAQ8BAAAADtzl6AAAAAAF//8BAQZ1c2VySUQGc3RyaW5nDCYAJDZmM2MxZTJhLTAwMDAtNDAwMC04MDAwLTEyMzQ1Njc4OTBhYgA=",
+            before: b"\x06userID\x06string\x0c\x26\0\x24",
+            spelt: as_text,
+        }),
+        ..STORE
     }
     .works()
     .await;
@@ -484,16 +534,19 @@ async fn scs() {
 async fn symfony() {
     Store {
         preset: "symfony",
-        tables: include_str!("presets/symfony.sql"),
         site: "user_table = \"user\"\npassword_column = \"password\"",
         reads: "sess_data as Symfony",
         user: "insert into \"user\" (id, email, password) values ({user}, '{user}', 'old')",
-        users: ["1", "2"],
         change: "update \"user\" set password = 'new' where id = {user}",
-        session: "insert into sessions values ('{key}', '', {at}, extract(epoch from now())::integer)",
-        key: "s{n}",
+        users: ["42", "43"],
+        session: "insert into sessions values ('{key}', {data}, {at}, extract(epoch from now())::integer)",
+        data: Some(Sample {
+            base64: "X3NmMl9hdHRyaWJ1dGVzfGE6Mzp7czo3OiJfY3NyZi94IjtzOjE6InkiO3M6MjM6Il9zZWN1cml0eS5sYXN0X3VzZXJuYW1lIjtzOjEzOiJ6QGV4YW1wbGUub3JnIjtzOjE0OiJfc2VjdXJpdHlfbWFpbiI7czozODI6Ik86NzU6IlN5bWZvbnlcQ29tcG9uZW50XFNlY3VyaXR5XEh0dHBcQXV0aGVudGljYXRvclxUb2tlblxQb3N0QXV0aGVudGljYXRpb25Ub2tlbiI6Mjp7aTowO3M6NDoibWFpbiI7aToxO2E6NTp7aTowO086MTU6IkFwcFxFbnRpdHlcVXNlciI6NTp7czoxOToiAEFwcFxFbnRpdHlcVXNlcgBpZCI7aTo0MjtzOjIyOiIAQXBwXEVudGl0eVxVc2VyAGVtYWlsIjtzOjEzOiJ6QGV4YW1wbGUub3JnIjtzOjg6IgAqAHJvbGVzIjthOjE6e2k6MDtzOjk6IlJPTEVfVVNFUiI7fXM6MjE6IgBBcHBcRW50aXR5XFVzZXIAdXVpZCI7TjtzOjU6ImV4dHJhIjtkOjEuNTt9aToxO2I6MTtpOjI7TjtpOjM7YToxOntzOjE6ImEiO2k6MTt9aTo0O2E6MTp7aTowO3M6OToiUk9MRV9VU0VSIjt9fX0iO31fc2YyX21ldGF8YTozOntzOjE6InUiO2k6MTtzOjE6ImMiO2k6MjtzOjE6ImwiO2k6MDt9",
+            before: b"\0App\\Entity\\User\0id\";i:",
+            spelt: as_text,
+        }),
         at: "extract(epoch from now() + {offset})::integer",
-        offsets: HOURS,
+        ..STORE
     }
     .works()
     .await;
@@ -504,7 +557,6 @@ async fn symfony() {
 async fn none_with_everything_named_by_hand() {
     Store {
         preset: "none",
-        tables: include_str!("presets/none.sql"),
         site: r#"user_table = 'select.ünïcödé."users"'
             password_column = "set password = 'x'"
             session_table = "select.order"
@@ -515,12 +567,12 @@ async fn none_with_everything_named_by_hand() {
             lifetime_s = 3600"#,
         reads: "who.is \"it\"",
         user: "insert into \"select\".\"ünïcödé.\"\"users\"\"\" values ({user}, 'old')",
-        users: ["1", "2"],
         change: "update \"select\".\"ünïcödé.\"\"users\"\"\" set \"set password = 'x'\" = 'new' where \"from\" = {user}",
         session: "insert into \"select\".\"order\" values ('{key}', {user}, {at})",
         key: "\\x0{n}",
         at: "extract(epoch from now() + {offset}) * 1000",
         offsets: [Some("interval '-59 minutes'"), Some("interval '-61 minutes'")],
+        ..STORE
     }
     .works()
     .await;

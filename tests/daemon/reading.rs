@@ -11,11 +11,11 @@ use session_reaper::{
 use crate::stage::{Database, server, wait_until};
 
 /// Session data as Django writes it, with a signature that nobody checks.
-fn data(json: &str) -> String {
+pub fn data(json: &str) -> String {
     format!("{}:1xVUK6:{:043}", URL_SAFE_NO_PAD.encode(json), 0)
 }
 
-fn data_of(user: i32) -> String {
+pub fn data_of(user: i32) -> String {
     data(&format!(
         r#"{{"_auth_user_id":"{user}","_auth_user_backend":"b","_auth_user_hash":"h{}"}}"#,
         fastrand::u32(..)
@@ -23,13 +23,13 @@ fn data_of(user: i32) -> String {
 }
 
 /// Opens a session as Django's login does in autocommit: anonymous at first, then with the user in it.
-async fn log_in(database: &Database, user: i32) -> String {
+pub async fn log_in(database: &Database, user: i32) -> String {
     let key = open(database, &data(r#"{"cart":[1]}"#)).await;
     save(database, &key, &data_of(user)).await;
     key
 }
 
-async fn open(database: &Database, data: &str) -> String {
+pub async fn open(database: &Database, data: &str) -> String {
     let key: String = std::iter::repeat_with(fastrand::alphanumeric)
         .take(32)
         .collect();
@@ -46,17 +46,17 @@ async fn save(database: &Database, key: &str, data: &str) {
     );
 }
 
-async fn exists(database: &Database, key: &String) -> bool {
+pub async fn exists(database: &Database, key: &String) -> bool {
     database.count(std::slice::from_ref(key)).await == 1
 }
 
-async fn queued(database: &Database) -> i64 {
+pub async fn queued(database: &Database) -> i64 {
     database
         .number("select count(*) from session_reaper.unread")
         .await
 }
 
-async fn links(database: &Database) -> i64 {
+pub async fn links(database: &Database) -> i64 {
     database
         .number("select count(*) from session_reaper.user_session")
         .await

@@ -16,6 +16,8 @@ from waiting import DEADLINE_S, eventually
 PROJECT = pathlib.Path(__file__).parents[1]
 REAPER = os.environ.get("SESSION_REAPER_BIN", PROJECT.parents[1] / "target/debug/session-reaper")
 NAMES = ("alice", "bob", "carol", "admin")
+# By the type of its key.
+USER_MODELS = {"int": "auth.User", "bigint": "customers.Customer", "uuid": "people.Person", "text": "members.Member"}
 # A schedule that comes round once a year, for tests in which the daemon is not to purge.
 NEVER = "0 0 0 29 2 *"
 
@@ -39,6 +41,9 @@ class Kind:
     role_is_known: bool = True
     # The site has the app of tests/django/linking. Without it, session-reaper finds out by itself whose sessions are.
     linking: bool = True
+    # What the daemon is given as the site's SECRET_KEY and fallbacks, and when it compares the hashes in sessions.
+    secret_keys: tuple = ()
+    verify_after_s: int = 1
 
     @property
     def user_table(self):
@@ -88,6 +93,12 @@ class Site:
         }
         if self.kind.own_role and self.kind.role_is_known:
             variables["SESSION_REAPER_SITE_APP_ROLES"] = "app"
+        if self.kind.secret_keys:
+            keys = self.directory / "secret-keys"
+            keys.write_text("\n".join(self.kind.secret_keys))
+            variables["SESSION_REAPER_LINK_SECRET_KEY_FILE"] = str(keys)
+            variables["SESSION_REAPER_LINK_VERIFY_AFTER_S"] = str(self.kind.verify_after_s)
+            variables["SESSION_REAPER_LISTEN_POLL_INTERVAL_S"] = "1"
         return clean_environment(**variables)
 
     def reaper(self, *arguments):

@@ -4,7 +4,7 @@ import concurrent.futures
 import json
 
 import pytest
-from django_site import Kind, password_of
+from django_site import USER_MODELS, Kind, password_of
 from waiting import eventually
 
 AUTOCOMMIT = pytest.param(Kind(), id="autocommit")
@@ -20,7 +20,8 @@ OTHER_KEYS_ALONE = [
         Kind(linking=False, user_model=model, atomic_requests=atomic),
         id=f"no_app_{key}_{'atomic_requests' if atomic else 'autocommit'}",
     )
-    for model, key in [("people.Person", "uuid"), ("members.Member", "text")]
+    for key, model in USER_MODELS.items()
+    if key != "int"
     for atomic in (False, True)
 ]
 

@@ -29,6 +29,7 @@ def delete_by_psql(site):
         pytest.param(Kind(), id="int"),
         pytest.param(Kind(user_model="people.Person"), id="uuid"),
         pytest.param(Kind(linking=False), id="no_app_int"),
+        pytest.param(Kind(linking=False, user_model="customers.Customer"), id="no_app_bigint"),
         pytest.param(Kind(linking=False, user_model="people.Person"), id="no_app_uuid"),
         pytest.param(Kind(linking=False, user_model="members.Member"), id="no_app_text"),
         pytest.param(Kind(linking=False, atomic_requests=True), id="no_app_atomic_requests"),

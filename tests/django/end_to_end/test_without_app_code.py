@@ -4,7 +4,7 @@ import base64
 import json
 
 import pytest
-from django_site import Kind, password_of
+from django_site import USER_MODELS, Kind, password_of
 from waiting import eventually
 
 # Written by Django 5.2 and 3.2 with a PickleSerializer.
@@ -22,12 +22,13 @@ OLD_PICKLED = (
 
 
 def every_kind(**options):
-    """Each type of key once, and a transaction a request."""
+    """Each type of key in autocommit, and with a transaction a request."""
     kinds = {
-        "int": Kind(linking=False, **options),
-        "uuid": Kind(linking=False, user_model="people.Person", **options),
-        "text": Kind(linking=False, user_model="members.Member", **options),
-        "atomic_requests": Kind(linking=False, atomic_requests=True, **options),
+        f"{key}_{'atomic_requests' if atomic else 'autocommit'}": Kind(
+            linking=False, user_model=model, atomic_requests=atomic, **options
+        )
+        for key, model in USER_MODELS.items()
+        for atomic in (False, True)
     }
     return pytest.mark.parametrize("site", [pytest.param(kind, id=name) for name, kind in kinds.items()], indirect=True)
 

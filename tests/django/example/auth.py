@@ -1,4 +1,4 @@
-"""Logins that take as long as a test wants."""
+"""Logins, and other requests, that take as long as a test wants."""
 
 from django.contrib.auth.backends import ModelBackend
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
@@ -8,13 +8,17 @@ from django.db import connection
 GATE = 4711
 
 
+def wait_at_the_gate():
+    with connection.cursor() as cursor:
+        cursor.execute("select pg_advisory_xact_lock_shared(%s)", [GATE])
+
+
 class GatedBackend(ModelBackend):
     """Verifies the password first and then waits until the gate is open."""
 
     def authenticate(self, request, **credentials):
         user = super().authenticate(request, **credentials)
-        with connection.cursor() as cursor:
-            cursor.execute("select pg_advisory_xact_lock_shared(%s)", [GATE])
+        wait_at_the_gate()
         return user
 
 

@@ -2,14 +2,18 @@
 
 PG*                  where the database is: libpq reads these variables by itself
 ATOMIC_REQUESTS=1    one transaction a request
-USER_MODEL           `people.Person` for a custom user with a uuid key, `members.Member` for one with a text key
+USER_MODEL           a custom user: `people.Person` has a uuid key, `members.Member` a text, `customers.Customer` a bigint,
+                     and `sealed.Sealed` a hash of its own in its sessions
+SECRET_KEY           another one than usual, and
+SECRET_KEY_FALLBACK  the one before it
 NOT_LINKING=1        nothing in the site knows of session-reaper
 SLOW_HASHER=1        hash passwords slowly, as a live site does
 """
 
 import os
 
-SECRET_KEY = "a-test-site-has-no-secrets"
+SECRET_KEY = os.environ.get("SECRET_KEY", "a-test-site-has-no-secrets")
+SECRET_KEY_FALLBACKS = [os.environ["SECRET_KEY_FALLBACK"]] if "SECRET_KEY_FALLBACK" in os.environ else []
 DEBUG = False
 ALLOWED_HOSTS = ["127.0.0.1"]
 ROOT_URLCONF = "example.urls"

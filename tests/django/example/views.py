@@ -1,6 +1,8 @@
 from django.contrib.auth.views import PasswordChangeView
 from django.http import JsonResponse
 
+from example.auth import wait_at_the_gate
+
 
 def whoami(request):
     """Whom Django takes the browser for, and what it remembers in the session."""
@@ -22,3 +24,15 @@ class PasswordChangeThenError(PasswordChangeView):
     def form_valid(self, form):
         super().form_valid(form)
         raise RuntimeError("this view always fails")
+
+
+class PasswordChangeThenWait(PasswordChangeView):
+    """A request that goes on after it has changed the password. Until it ends, its new session has the old hash."""
+
+    template_name = "form.html"
+    success_url = "/whoami/"
+
+    def form_valid(self, form):
+        answer = super().form_valid(form)
+        wait_at_the_gate()
+        return answer
