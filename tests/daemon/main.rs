@@ -8,6 +8,7 @@
 mod age;
 mod bad_input;
 mod binary;
+mod caches;
 mod codec;
 mod crash;
 mod dating;
