@@ -20,8 +20,9 @@ pub(super) enum Address {
 pub(super) struct Given {
     pub address: Address,
     pub is_tls: bool,
-    /// Database, user and password.
+    /// User and password.
     pub login: RedisConnectionInfo,
+    pub database: i64,
 }
 
 impl fmt::Display for Address {
@@ -61,7 +62,12 @@ impl Given {
             address,
             is_tls: secure.is_some(),
             // Its command would be one more right.
-            login: info.redis_settings().clone().set_skip_set_lib_name(),
+            login: info
+                .redis_settings()
+                .clone()
+                .set_db(0)
+                .set_skip_set_lib_name(),
+            database: info.redis_settings().db(),
         })
     }
 }
@@ -115,7 +121,7 @@ mod tests {
                 (is_tls, shown)
             );
         }
-        assert_eq!(Given::read("redis://u:p@h/2").unwrap().login.db(), 2);
+        assert_eq!(Given::read("redis://u:p@h/2").unwrap().database, 2);
         for (text, shown) in [
             ("h", "h:11211"),
             ("h:1", "h:1"),

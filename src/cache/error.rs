@@ -36,12 +36,12 @@ pub enum Failure {
     Unreachable,
     /// No answer came in time.
     #[error(
-        "it did not answer in time; check the network on the way to it, or raise cache.timeout_s"
+        "it did not answer in time; check the network on the way to it and whether TLS is spoken there, or raise cache.timeout_s"
     )]
     Timeout,
     /// The connection broke.
     #[error(
-        "the connection was lost; if that goes on, check what listens there, and whether with TLS"
+        "the connection was lost; if that goes on, check what listens there and whether TLS is spoken"
     )]
     Lost,
     /// The certificate or the handshake was not accepted; the reason is that of the TLS library.
@@ -59,6 +59,9 @@ pub enum Failure {
          cache.min_replicas, +cluster|slots and +asking in a cluster"
     )]
     NotAllowed,
+    /// There are fewer databases.
+    #[error("it has no database with the number in cache.servers")]
+    NoDatabase,
     /// A replica was asked.
     #[error("it is a replica; name the master in cache.servers, or let Sentinel find it")]
     ReadOnly,

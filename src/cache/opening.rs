@@ -55,9 +55,7 @@ fn sentinel(settings: &settings::Cache) -> Result<(Kind, String), Error> {
     let description = format!("Redis {name} by Sentinel on {}", listed(&addresses));
     let of_master = Login {
         info: with_password(
-            RedisConnectionInfo::default()
-                .set_db(first.info.db())
-                .set_skip_set_lib_name(),
+            RedisConnectionInfo::default().set_skip_set_lib_name(),
             settings.user.as_ref(),
             settings.password_file.as_deref(),
         )?,
@@ -65,10 +63,11 @@ fn sentinel(settings: &settings::Cache) -> Result<(Kind, String), Error> {
     };
     let of_sentinels = Login {
         info: with_password(
-            first.info.set_db(0),
+            first.info,
             settings.sentinel_user.as_ref(),
             settings.sentinel_password_file.as_deref(),
         )?,
+        database: 0,
         from: "cache.sentinel_user and cache.sentinel_password_file",
         ..first
     };
@@ -110,6 +109,7 @@ fn member(url: &str, settings: &settings::Cache) -> Result<(Address, Login), Err
     };
     let login = Login {
         info,
+        database: given.database,
         tls: tls
             .transpose()
             .map_err(|error| Error::Settings(error.to_string()))?,

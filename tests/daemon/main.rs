@@ -9,6 +9,7 @@ mod age;
 mod bad_input;
 mod binary;
 mod cached;
+mod caches;
 mod codec;
 mod crash;
 mod dating;

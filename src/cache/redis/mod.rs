@@ -10,7 +10,7 @@ mod slot;
 
 use std::sync::Arc;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use redis::{Pipeline, RedisConnectionInfo};
 use rustls::ClientConfig;
 use tokio::time::Instant;
@@ -29,8 +29,9 @@ const BATCH: usize = 1000;
 /// How a server is logged in to.
 #[derive(Clone)]
 pub(super) struct Login {
-    /// Database, user and password.
+    /// User and password.
     pub info: RedisConnectionInfo,
+    pub database: i64,
     pub tls: Option<Arc<ClientConfig>>,
     /// Which settings to check when the server does not let us in.
     pub from: &'static str,
@@ -47,9 +48,10 @@ impl Servers {
         replicas: u32,
         deadline: Instant,
     ) -> Result<(), Error> {
+        // All of them to the end: what can be evicted is, whatever becomes of the others.
         let asked = self.0.iter_mut();
-        try_join_all(asked.map(|node| node.evict(entries, replicas, deadline))).await?;
-        Ok(())
+        let asked = asked.map(|node| node.evict(entries, replicas, deadline));
+        join_all(asked).await.into_iter().collect()
     }
 
     pub fn is_connected(&self) -> bool {

@@ -128,10 +128,29 @@ impl Node {
             .set_response_timeout(None);
         let opened = MultiplexedConnection::new_with_config(&self.login.info, wire, config).await;
         let (commands, driver) = opened.map_err(|error| self.failure(&error))?;
-        Ok(Connection {
+        let mut connection = Connection {
             commands,
             driver: tokio::spawn(driver),
-        })
+        };
+        self.select(&mut connection).await?;
+        Ok(connection)
+    }
+
+    // The client would do it when it connects, and keep to itself why it failed.
+    async fn select(&self, connection: &mut Connection) -> Result<(), Failure> {
+        if self.login.database == 0 {
+            return Ok(());
+        }
+        let mut command = redis::cmd("SELECT");
+        command.arg(self.login.database);
+        let replied = connection.commands.send_packed_command(&command).await;
+        match reply(replied.map_err(|error| self.failure(&error))?) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(match self.failure_of(&error) {
+                Failure::Refuses => Failure::NoDatabase,
+                failure => failure,
+            }),
+        }
     }
 
     fn failure(&self, error: &RedisError) -> Failure {
