@@ -56,7 +56,7 @@ pub enum Failure {
     /// The user may not do it.
     #[error(
         "the user lacks a right; it needs ~ for the keys, +unlink, +select for another database than 0, +set and \
-         +set and +wait for cache.min_replicas, +cluster|slots and +asking in a cluster"
+         +wait for cache.min_replicas, +cluster|slots and +asking in a cluster"
     )]
     NotAllowed,
     /// There are fewer databases.
