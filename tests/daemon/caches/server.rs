@@ -125,6 +125,15 @@ impl CacheServer {
         self.child.id()
     }
 
+    /// Stops it in the middle of things, or lets it go on.
+    pub fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &pid])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
     /// Empty, at the same address.
     pub async fn start_again(&mut self) {
         self.kill();
