@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     connection::{Error, Pool, answered},
-    reading::{self, Linked, Page},
+    reading::{self, Claim, Linked},
     schema::Reading,
     worker::{InForce, Worker},
 };
@@ -120,28 +120,30 @@ impl Reader {
         Ok(!is_done)
     }
 
-    /// The next page of sessions that are older than the triggers; nothing if there are none, or another daemon is
-    /// at it.
+    /// The next page of sessions that are older than the triggers, and how many that were; nothing if there are none, or
+    /// others are at it.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses a statement.
-    pub async fn read_page(&self) -> Result<Option<Page>, Error> {
+    pub async fn read_page(&self) -> Result<Option<i64>, Error> {
         answered(&self.pool, async {
             let most = self.settings.now().link.batch_rows;
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await?;
             let find_user = |data: &[u8]| self.reading.find_user(data);
-            let Some(unlinked) = reading::claim_page(&transaction, most, find_user).await? else {
+            let claim = reading::claim_page(&transaction, most, find_user).await?;
+            let Claim::Page(unlinked) = claim else {
+                transaction.commit().await?;
+                if matches!(claim, Claim::Completed) {
+                    tracing::info!("every session has been read for its user");
+                }
                 return Ok(None);
             };
-            let page = reading::link_page(&transaction, &unlinked).await?;
+            let sessions = reading::link_page(&transaction, &unlinked).await?;
             let strange = reading::count_unreadable(&transaction, &unlinked.found).await?;
             transaction.commit().await?;
             self.complain(&strange);
-            if page.complete {
-                tracing::info!("every session has been read for its user");
-            }
-            Ok(Some(page))
+            Ok(Some(sessions))
         })
         .await
     }

@@ -67,6 +67,10 @@ impl Table {
     }
 }
 
+/// What PostgreSQL is built with nearly everywhere. Where it is not, connections ask later or sooner whether the queue is
+/// full, and get the same answer.
+const PAGE_BYTES: u64 = 8192;
+
 impl Column {
     /// A value of this column as text that looks the same on every connection.
     fn as_text(&self, value: &str) -> String {
@@ -139,6 +143,8 @@ impl Site {
         );
         variables.insert("password", password);
         variables.insert("queue_limit_bytes", self.queue_limit_bytes.to_string());
+        let first_beyond = format!("({},0)", self.queue_limit_bytes / PAGE_BYTES);
+        variables.insert("queue_limit_place", first_beyond);
         variables
     }
 

@@ -385,7 +385,7 @@ async fn what_is_in_the_queue_is_not_read_from_the_table() {
         .unwrap();
     assert_eq!(
         database
-            .number("select count(*) from session_reaper.page()")
+            .number("select count(*) from session_reaper.page p, session_reaper.page(p.id)")
             .await,
         1
     );
