@@ -182,8 +182,7 @@ $$;
 comment on function session_reaper.as_user_keys(text[]) is
     'These texts as keys of users; null for one that is no key of that type.';
 
--- The timeout is for whoever calls this without having locked the sessions and users: the foreign keys lock them too.
--- And these plan their own look-ups by the settings in force here: a custom plan for each row would be most of the work.
+-- The foreign keys plan their look-ups by the settings in force here: a custom plan for each row would be most of the work.
 create or replace function session_reaper.make_links(
     keys :session_key_base_type[], user_ids :user_key_type[],
     xids xid8[], begun timestamptz[], snapshots pg_snapshot[], out linked bigint)
@@ -196,7 +195,6 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 set row_security = off
-set lock_timeout = '1ms'
 as $$
 begin
     with made as (
@@ -240,63 +238,10 @@ $$;
 comment on function session_reaper.make_links(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[]) is
     'Links sessions to users that are there, and opens those revocations again that they are older than. For link_found() only.';
 
--- A foreign key is checked row by row, which is most of what linking many sessions costs. The one role that may switch
--- these checks off is a superuser, or (PostgreSQL 15) one who was granted it:
--- grant set on parameter session_replication_role to ...
--- A table with inheritance or partitions is left to the checks: a row that is found in it may not be one of its own.
-create or replace function session_reaper.may_link_unchecked()
-returns boolean
-language plpgsql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    allowed boolean := (select r.rolsuper from pg_catalog.pg_roles r where r.rolname = current_user);
-begin
-    if not allowed and pg_catalog.current_setting('server_version_num')::integer >= 150000 then
-        -- As text, since before that there is no such function.
-        execute $check$select pg_catalog.has_parameter_privilege('session_replication_role', 'set')$check$ into allowed;
-    end if;
-    return allowed and not exists (
-        select
-        from pg_catalog.pg_constraint c
-        join pg_catalog.pg_class t on t.oid = c.confrelid
-        where c.conrelid = 'session_reaper.user_session'::regclass
-          and c.contype = 'f'
-          and (t.relkind <> 'r' or t.relhassubclass));
-end
-$$;
-
-comment on function session_reaper.may_link_unchecked() is
-    'Whether the owner of these functions may make links without having each of them checked by the foreign keys.';
-
--- For sessions and users that the caller has locked in this transaction, as the foreign keys would: until its end
--- nobody can delete one of them or change its key, so there is nothing that a check could find. The triggers of our own
--- that this passes over concern links that an app makes or has made, and none of these is one. Whatever goes wrong in
--- here, the setting is as it was once the caller has caught it.
-create or replace function session_reaper.make_links_unchecked(
-    keys :session_key_base_type[], user_ids :user_key_type[],
-    xids xid8[], begun timestamptz[], snapshots pg_snapshot[], out linked bigint)
-language plpgsql
-set search_path = pg_catalog, pg_temp
-as $$
-declare
-    before constant text := pg_catalog.current_setting('session_replication_role');
-begin
-    perform pg_catalog.set_config('session_replication_role', 'replica', true);
-    linked := session_reaper.make_links(keys, user_ids, xids, begun, snapshots);
-    perform pg_catalog.set_config('session_replication_role', before, true);
-end
-$$;
-
-comment on function session_reaper.make_links_unchecked(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[]) is
-    'make_links() for sessions and users that are locked, where may_link_unchecked(). For link_found() only.';
-
 -- Makes the links that were found. Never waits for a row lock (P6), and never fails on a foreign key, whose message would
 -- put the key into the server's log (P7): what is locked is left out, to be tried again, and what is gone is forgotten.
--- First it tries all at once: those that it has locked itself, where their foreign keys need not be checked then, or else
--- without having looked who is locked, which is most of the work. There it waits for a millisecond at most, and an error
--- that is caught here is logged nowhere.
+-- First it tries without having looked who is locked, which is most of the work. There it waits for a moment at most,
+-- which is enough for others that link, too, and make the same table longer; an error that is caught here is logged nowhere.
 create or replace function session_reaper.link_found(
     keys :session_key_base_type[], user_ids :user_key_type[],
     xids xid8[], begun timestamptz[], snapshots pg_snapshot[],
@@ -310,20 +255,20 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 set row_security = off
+-- What is set below holds until the end of this function.
+set lock_timeout = '400ms'
 as $$
 declare
     free_keys :session_key_base_type[];
     free_users :user_key_type[];
-    unchecked boolean := session_reaper.may_link_unchecked();
-    locked bigint;
     free record;
 begin
-    if not unchecked
-        -- Users who are gone leave their sessions behind, so that this is known beforehand.
-        and (select pg_catalog.count(*) from :"user_schema".:"user_table" u where u.:"user_key" = any (user_ids))
-            = (select pg_catalog.count(distinct f.user_id) from pg_catalog.unnest(user_ids) as f (user_id))
+    -- Users who are gone leave their sessions behind, so that this is known beforehand.
+    if (select pg_catalog.count(*) from :"user_schema".:"user_table" u where u.:"user_key" = any (user_ids))
+        = (select pg_catalog.count(distinct f.user_id) from pg_catalog.unnest(user_ids) as f (user_id))
     then
         begin
+            perform pg_catalog.set_config('lock_timeout', '20ms', true);
             linked := session_reaper.make_links(keys, user_ids, xids, begun, snapshots);
             busy := '{}';
             return;
@@ -341,35 +286,16 @@ begin
         where u.:"user_key" = any (user_ids)
         order by u.:"user_key"
         for key share skip locked);
-    if unchecked then
-        begin
-            select session_reaper.make_links_unchecked(
-                    pg_catalog.array_agg(f.session_key), pg_catalog.array_agg(f.user_id),
-                    pg_catalog.array_agg(f.xid), pg_catalog.array_agg(f.begun_at), pg_catalog.array_agg(f.snapshot)),
-                    pg_catalog.count(*)
-                into linked, locked
-                from rows from (
-                    pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
-                    pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
-                ) as f (session_key, user_id, xid, begun_at, snapshot)
-                where f.session_key = any (free_keys) and f.user_id = any (free_users);
-            if locked = pg_catalog.cardinality(keys) then
-                busy := '{}';
-                return;
-            end if;
-        exception when lock_not_available then
-            unchecked := false;
-        end;
-    end if;
     -- One by one: the app itself may be linking one of these, in a transaction that is open for long.
-    linked := coalesce(linked, 0);
+    linked := 0;
+    perform pg_catalog.set_config('lock_timeout', '1ms', true);
     for free in
         select f.*
         from rows from (
             pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
             pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
         ) as f (session_key, user_id, xid, begun_at, snapshot)
-        where not unchecked and f.session_key = any (free_keys) and f.user_id = any (free_users)
+        where f.session_key = any (free_keys) and f.user_id = any (free_users)
         order by f.session_key
     loop
         begin

@@ -45,13 +45,16 @@ impl Worker for Reader {
         if !self.reading.reads() {
             return Ok(Duration::from_secs(settings.listen.poll_interval_s));
         }
-        self.drain().await?;
-        self.empty_full_queue().await?;
         let begun = Instant::now();
-        Ok(match self.read_page().await? {
-            None => Duration::from_secs(settings.link.poll_interval_s),
-            // The site must not notice (P6).
-            Some(_) => begun.elapsed().mul_f64(settings.link.pause_ratio),
+        let more_queued = answered(&self.pool, self.drain_some()).await?;
+        if !more_queued {
+            self.empty_full_queue().await?;
+        }
+        Ok(if self.read_page().await?.is_some() || more_queued {
+            // The site must not notice (P6). Who is in a hurry, a revocation, drains without pauses.
+            begun.elapsed().mul_f64(settings.link.pause_ratio)
+        } else {
+            Duration::from_secs(settings.link.poll_interval_s)
         })
     }
 
