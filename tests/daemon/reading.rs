@@ -402,7 +402,7 @@ async fn what_is_in_the_queue_is_not_read_from_the_table() {
         .unwrap();
     assert_eq!(
         database
-            .number("select count(*) from session_reaper.page()")
+            .number("select count(*) from session_reaper.page p, session_reaper.page(p.id)")
             .await,
         1
     );
@@ -538,4 +538,56 @@ async fn a_long_queue_holds_up_no_revocation_of_what_is_linked() {
     .await;
     assert!(queued(&database).await > 0);
     assert_eq!(database.open_revocations().await, 1);
+}
+
+/// Or the writes that nobody noted would be forgotten between the reading of the queue and its emptying (P1).
+#[tokio::test]
+async fn a_queue_that_was_full_stays_full_for_a_vacuum_until_all_sessions_are_read_again() {
+    let database = Database::create_bare(server()).await;
+    let full = Site {
+        queue_mb: 1,
+        ..Site::default()
+    };
+    schema::migrate(&database.target(), &full).await.unwrap();
+    let fill = "insert into django_session
+        select md5(g::text), $1, now() + interval '1 day' from generate_series(1, 12000) g";
+    let cart = data(r#"{"cart":[1]}"#);
+    database.execute(fill, &[&cart]).await.unwrap();
+    for cleaned in [
+        "delete from session_reaper.unread",
+        "vacuum session_reaper.unread",
+    ] {
+        database.batch_execute(cleaned).await.unwrap();
+    }
+    let is_full = "select session_reaper.is_queue_full()::integer::bigint";
+    assert_eq!(database.number(is_full).await, 1);
+}
+
+/// A reader that dies, or takes its time, holds one page, and the reading is not complete without it.
+#[tokio::test]
+async fn a_page_that_somebody_has_in_hand_is_passed_over_and_not_forgotten() {
+    let database = Database::create_bare(server()).await;
+    let user = database.users(1).await[0];
+    for _ in 0..10 {
+        log_in(&database, user).await;
+    }
+    database.migrate().await;
+    let claim = "select session_reaper.claim_page(2)";
+    database.batch_execute(claim).await.unwrap();
+    let mut other = database.connect().await;
+    let dying = other.transaction().await.unwrap();
+    dying.batch_execute(claim).await.unwrap();
+    let _daemon = database.daemon_with(Settings::default()).await;
+    wait_until("the other pages are read", || async {
+        links(&database).await == 8
+    })
+    .await;
+    let complete = "select complete::integer::bigint from session_reaper.table_reading";
+    assert_eq!(database.number(complete).await, 0);
+    dying.rollback().await.unwrap();
+    wait_until("the reading is complete", || async {
+        database.number(complete).await == 1
+    })
+    .await;
+    assert_eq!(links(&database).await, 10);
 }

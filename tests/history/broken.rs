@@ -302,8 +302,8 @@ async fn reading_with_the_stamp_of_the_last_write_is_found_out() {
     );
     let sight = rewrite(
         "link_unread",
-        "session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) as snapshot",
-        "(pg_catalog.array_agg(w.snapshot order by w.begun_at desc))[1] as snapshot",
+        "session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) end as snapshot",
+        "(pg_catalog.array_agg(w.snapshot order by w.begun_at desc))[1] end as snapshot",
     );
     survivors_with(&format!("{last} {sight}")).await;
 }
