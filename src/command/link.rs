@@ -54,6 +54,8 @@ pub async fn link(
     bar.set_position(u64::try_from(before.sessions_read).unwrap_or_default());
     reader.drain().await?;
     try_join_all((0..CONNECTIONS).map(|_| read_pages(&reader, &client, &stop, &bar))).await?;
+    // What was locked for a moment, by one of these connections too, has been put there.
+    reader.drain().await?;
     bar.finish_and_clear();
     print(arguments, &client, begun).await
 }
