@@ -168,7 +168,7 @@ end
 $$;
 
 comment on function session_reaper.evict_from_table(integer, double precision, text[]) is
-    'Evicts sessions from a cache that is a table, whose entries are called by these texts with the session key between them; says how many were due, and how many entries were locked.';
+    'Evicts sessions from a cache that is a table, whose entries are called by these pieces with the session key between them; says how many were due, and how many entries were locked.';
 
 -- The age of the login decides, as it does for a session that is still there: who logs in and out all the time must not
 -- keep an old revocation of his from settling.

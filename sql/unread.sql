@@ -153,9 +153,10 @@ $$;
 comment on function session_reaper.take_unread(integer, boolean) is
     'Up to "most" rows of session_reaper.unread, with the data of their sessions: null where the session is gone, and on all rows of a session but the first.';
 
--- The user's key in the type of the site, for many at once. One text that is no key of that type fails the quick way for
+-- The user's key in the type of the site, for many at once. As UTF-8 and not as text: letters that the encoding of the
+-- database lacks would fail the statement that brings them, and with it the reading of everything else. One text that is no key of that type fails the quick way for
 -- all; then each is looked at alone.
-create or replace function session_reaper.as_user_keys(texts text[])
+create or replace function session_reaper.as_user_keys(texts bytea[])
 returns :user_key_type[]
 language plpgsql
 immutable
@@ -165,12 +166,12 @@ declare
     keys :user_key_type[] := '{}';
 begin
     return array(
-        select cast(t.text as :user_key_type)
+        select cast(pg_catalog.convert_from(t.text, 'UTF8') as :user_key_type)
         from pg_catalog.unnest(texts) with ordinality as t (text, place) order by t.place);
 exception when data_exception then
     for i in 1 .. pg_catalog.cardinality(texts) loop
         begin
-            keys := keys || cast(texts[i] as :user_key_type);
+            keys := keys || cast(pg_catalog.convert_from(texts[i], 'UTF8') as :user_key_type);
         exception when data_exception then
             keys := keys || cast(null as :user_key_type);
         end;
@@ -179,8 +180,8 @@ exception when data_exception then
 end
 $$;
 
-comment on function session_reaper.as_user_keys(text[]) is
-    'These texts as keys of users; null for one that is no key of that type.';
+comment on function session_reaper.as_user_keys(bytea[]) is
+    'These texts, in UTF-8, as keys of users; null for one that is no key of that type.';
 
 -- The foreign keys plan their look-ups by the settings in force here: a custom plan for each row would be most of the work.
 create or replace function session_reaper.make_links(
@@ -346,7 +347,7 @@ comment on function session_reaper.link_found(:session_key_base_type[], :user_ke
 -- since the first, as seen by all of them. Where it was there before, only the first reading of the table can tell;
 -- until that is complete, the session counts as older than every change.
 create or replace function session_reaper.link_unread(
-    places text[], kinds "char"[], user_texts text[], read_to pg_snapshot,
+    places text[], kinds "char"[], user_texts bytea[], read_to pg_snapshot,
     out linked bigint, out postponed bigint)
 language plpgsql
 security definer
@@ -466,7 +467,7 @@ begin
 end
 $$;
 
-comment on function session_reaper.link_unread(text[], "char"[], text[], pg_snapshot) is
+comment on function session_reaper.link_unread(text[], "char"[], bytea[], pg_snapshot) is
     'Takes rows off session_reaper.unread: links the sessions in which a user was found (kind u), unlinks those that are nobody''s (a), and forgets the others. "read_to" says that nothing else was there.';
 
 create or replace function session_reaper.seen_by_all(snapshots pg_snapshot[])
@@ -644,7 +645,7 @@ $$;
 comment on function session_reaper.page(bigint) is 'The data of those sessions of the claimed page that are not linked.';
 
 -- Links what was found in that page, as older than everything: nobody knows when these logged in.
-create or replace function session_reaper.link_page(page_id bigint, digests bytea[], user_texts text[], out sessions bigint)
+create or replace function session_reaper.link_page(page_id bigint, digests bytea[], user_texts bytea[], out sessions bigint)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -689,7 +690,7 @@ begin
 end
 $$;
 
-comment on function session_reaper.link_page(bigint, bytea[], text[]) is
+comment on function session_reaper.link_page(bigint, bytea[], bytea[]) is
     'Links the sessions of the page that claim_page() took; returns how many it had, linked or not.';
 
 -- The queue takes nothing more while it is full, and only emptied does it get smaller. The lock is hardly waited for: all

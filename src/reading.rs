@@ -72,7 +72,7 @@ pub async fn link_unread(transaction: &Transaction<'_>, unread: &Unread) -> Resu
         Some(Found::Unreadable(_)) | None => b'x' as i8,
     };
     let kinds: Vec<i8> = unread.found.iter().map(kind).collect();
-    let users: Vec<Option<&str>> = unread
+    let users: Vec<Option<&[u8]>> = unread
         .found
         .iter()
         .map(|found| user(found.as_ref()))
@@ -151,7 +151,7 @@ pub async fn claim_page(
 
 /// Links the sessions of the page that was claimed in this transaction; returns how many it had, linked or not.
 pub async fn link_page(transaction: &Transaction<'_>, page: &Unlinked) -> Result<i64, Error> {
-    let (digests, users): (Vec<&[u8]>, Vec<&str>) = page
+    let (digests, users): (Vec<&[u8]>, Vec<&[u8]>) = page
         .digests
         .iter()
         .zip(&page.found)
@@ -203,9 +203,9 @@ pub async fn empty_full_queue(transaction: &Transaction<'_>) -> Result<bool, Err
     Ok(row.get(0))
 }
 
-fn user(found: Option<&Found>) -> Option<&str> {
+fn user(found: Option<&Found>) -> Option<&[u8]> {
     match found {
-        Some(Found::User(user)) => Some(user),
+        Some(Found::User(user)) => Some(user.as_bytes()),
         _ => None,
     }
 }

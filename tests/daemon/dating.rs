@@ -40,7 +40,7 @@ async fn read(database: &Database, user: i32) {
             from session_reaper.take_unread(100, false) u)
         select session_reaper.link_unread(
             places, array_fill('u'::\"char\", array[cardinality(places)]),
-            array_fill($1::text, array[cardinality(places)]), seen)
+            array_fill(convert_to($1, 'UTF8'), array[cardinality(places)]), seen)
         from taken";
     let user = user.to_string();
     let client = database.connect().await;
