@@ -8,7 +8,7 @@ use std::{
 };
 
 pub use crate::change::{Cause, Change};
-use crate::saves::Register;
+use crate::{cache::Entries, saves::Register};
 
 /// Microseconds since the run began.
 pub type Micros = u64;
@@ -88,6 +88,8 @@ pub struct Books {
     pub unserved: HashSet<String>,
     /// What sessions have to contain, and until when.
     pub saves: Register,
+    /// What is known of the cache, where there is one.
+    pub cache: Entries,
 }
 
 impl Books {

@@ -9,6 +9,7 @@
 )]
 
 mod broken;
+mod cache;
 mod change;
 mod client;
 mod daemon;
@@ -43,6 +44,8 @@ fn soak() -> Option<Options> {
         failovers: true,
         two_phase: seed.is_multiple_of(2),
         grace_s: if seed.is_multiple_of(3) { 2 } else { 0 },
+        // Without one, revocations settle sooner.
+        cached: !seed.is_multiple_of(5) && cache::is_installed(),
         ..Options::with_seed(seed)
     })
 }
@@ -74,6 +77,20 @@ async fn the_same_with_logins_that_take_long_to_verify() {
     let options = Options {
         more: Some(More::Reads),
         ..Options::with_seed(3)
+    };
+    assert!(run::run(options).await.is_clean());
+}
+
+/// Each of its entries is held against what its clients know, as each session is.
+#[tokio::test]
+async fn the_same_with_a_cache_beside_the_sessions() {
+    if !cache::is_installed() {
+        return;
+    }
+    let options = Options {
+        cached: true,
+        run_for: Duration::from_secs(12),
+        ..Options::with_seed(4)
     };
     assert!(run::run(options).await.is_clean());
 }
