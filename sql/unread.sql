@@ -422,6 +422,8 @@ begin
         from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind)
         join session_reaper.unread u on u.ctid = e.place::tid
         where e.kind = 'a'));
+    perform session_reaper.date_unread_evictions(
+        array(select e.place from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind) where e.kind = 'x'));
     delete from session_reaper.unread u where u.ctid = any (places::tid[]);
     if read_to is not null then
         -- A snapshot does not name the transaction that took it, and one with a greater id may have ended already: what
