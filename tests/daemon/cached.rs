@@ -273,12 +273,16 @@ async fn a_session_that_is_deleted_before_it_was_read_keeps_what_it_is_older_tha
         .await
         .unwrap();
     let _daemon = database.daemon_with(settings()).await;
-    wait_until("the revocation waits for nothing but the cache", async || {
-        let revoked = "select count(*) from session_reaper.revocation r where r.state = 'revoked'";
-        database.number(revoked).await == 1
-            && reading::queued(&database).await == 0
-            && pending(&database).await == 1
-    })
+    wait_until(
+        "the revocation waits for nothing but the cache",
+        async || {
+            let revoked =
+                "select count(*) from session_reaper.revocation r where r.state = 'revoked'";
+            database.number(revoked).await == 1
+                && reading::queued(&database).await == 0
+                && pending(&database).await == 1
+        },
+    )
     .await;
     let awaits = "select count(*) from session_reaper.awaiting_eviction(null)";
     assert_eq!(database.number(awaits).await, 1);

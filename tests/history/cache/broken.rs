@@ -40,21 +40,11 @@ async fn settling_without_the_cache_is_found_out() {
     found_with(sabotage, cached(32)).await;
 }
 
-/// The note is committed before the deletion: over a connection of its own.
+/// The first eviction is held to have happened in the transaction that deletes, so that the grace begins before that has
+/// committed.
 #[tokio::test]
 async fn evicting_before_the_deletion_has_committed_is_found_out() {
-    let sabotage = "
-        create extension dblink;
-        create or replace function session_reaper.note_deleted(gone character varying)
-        returns void language sql as $$
-            select public.dblink_exec(
-                format('host=%s port=%s user=postgres dbname=postgres',
-                       split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port')),
-                format('insert into session_reaper.pending_eviction (session_key, user_id, xid, begun_at, snapshot)
-                        select %1$L, l.user_id, l.xid, l.begun_at, l.snapshot
-                        from (values (1)) one
-                        left join session_reaper.user_session l on l.session_key = %1$L', gone))
-        $$";
+    let sabotage = "alter table session_reaper.pending_eviction alter evicted_at set default clock_timestamp()";
     let options = Options {
         more: Some(More::Leaves),
         ..cached(33)

@@ -14,6 +14,9 @@ use crate::{
 /// How late a request fills the cache at most, while the machine keeps up with it.
 const LATE_MS: u64 = 1_200;
 
+pub(super) const DELETE: &str = "delete from django_session where session_key = $1";
+pub(super) const LOOK: &str = "select from django_session where session_key = $1";
+
 impl Visitor {
     /// A row that is there, or will be when the transaction commits: whoever deletes it does so after `sent`.
     pub(super) fn saw(&mut self, key: &str, sent: Micros) {
@@ -84,29 +87,43 @@ impl Visitor {
     /// Logs out, now and then in a transaction that goes on for longer than the cache's grace.
     pub(super) async fn leave_cached(&mut self, key: &str) -> Result<(), Error> {
         let is_slow = self.world.options.more == Some(More::Leaves) || self.chance(2);
-        let statement = "delete from django_session where session_key = $1";
         if is_slow {
-            let transaction = self.world.next_number();
-            self.begin(false).await?;
-            self.db.execute(statement, &[&key]).await?;
-            self.pause(4_000).await;
-            if !self.end(transaction, Ending::Commit).await.committed {
-                return Ok(());
-            }
-        } else {
-            self.db.execute(statement, &[&key]).await?;
+            return self.leave_slowly(key).await;
         }
-        // The cache blips, or the app forgets to.
-        if self.chance(60)
-            && let Some(mut cache) = self.cache().await
-        {
-            let del = redis::cmd("DEL")
-                .arg(cache::entry(key))
-                .query_async::<()>(&mut cache)
-                .await;
-            self.note_answer(&del);
-        }
+        self.db.execute(DELETE, &[&key]).await?;
+        self.forget(key).await;
         Ok(())
+    }
+
+    /// As with ATOMIC_REQUESTS, the entry goes before the row has gone for everybody; so somebody comes back meanwhile.
+    async fn leave_slowly(&mut self, key: &str) -> Result<(), Error> {
+        let transaction = self.world.next_number();
+        self.begin(false).await?;
+        self.db.execute(DELETE, &[&key]).await?;
+        self.forget(key).await;
+        self.pause(4_000).await;
+        let other = self.world.connect().await;
+        let sent = self.now();
+        if other.query_opt(LOOK, &[&key]).await?.is_some() {
+            self.saw(key, sent);
+        }
+        self.end(transaction, Ending::Commit).await;
+        Ok(())
+    }
+
+    /// Unless the cache blips, or the app does not think of it.
+    async fn forget(&mut self, key: &str) {
+        if self.chance(40) {
+            return;
+        }
+        let Some(mut cache) = self.cache().await else {
+            return;
+        };
+        let del = redis::cmd("DEL")
+            .arg(cache::entry(key))
+            .query_async::<()>(&mut cache)
+            .await;
+        self.note_answer(&del);
     }
 
     /// None while nobody listens there.

@@ -4,7 +4,12 @@ use std::time::Duration;
 
 use tokio_postgres::Error;
 
-use super::{Visitor, transaction::Ending, write::Write};
+use super::{
+    Visitor,
+    cached::{DELETE, LOOK},
+    transaction::Ending,
+    write::Write,
+};
 use crate::{
     cache::Named,
     data::session_data,
@@ -77,9 +82,7 @@ impl Visitor {
         if self.world.cache.is_some() {
             return self.leave_cached(key).await;
         }
-        self.db
-            .execute("delete from django_session where session_key = $1", &[&key])
-            .await?;
+        self.db.execute(DELETE, &[&key]).await?;
         Ok(())
     }
 
@@ -184,7 +187,6 @@ impl Visitor {
     }
 
     pub(super) async fn session_is_gone(&mut self, key: &str) -> Result<bool, Error> {
-        let look = "select from django_session where session_key = $1";
-        Ok(self.db.query_opt(look, &[&key]).await?.is_none())
+        Ok(self.db.query_opt(LOOK, &[&key]).await?.is_none())
     }
 }
