@@ -25,7 +25,7 @@ test: ## Test the daemon against a real PostgreSQL server, then a real Django si
 
 .PHONY: soak
 soak: ## Check the promises for SECONDS=600 under faults and failovers, from a SEED
-	tests/install server
+	tests/install soak
 	SOAK_SECONDS=$(or $(SECONDS),600) SOAK_SEED=$(SEED) \
 		cargo test --locked --test history -- --ignored --nocapture --exact soak_for_long
 

@@ -17,6 +17,7 @@ alter table session_reaper.pending_eviction
     alter column snapshot drop not null;
 
 create index pending_eviction_of_user on session_reaper.pending_eviction (user_id);
+create index pending_eviction_of_anybody on session_reaper.pending_eviction (begun_at) where user_id is null and begun_at is not null;
 create index pending_eviction_by_key on session_reaper.pending_eviction (session_key);
 create index pending_eviction_new on session_reaper.pending_eviction (id) where evicted_at is null;
 create index pending_eviction_again on session_reaper.pending_eviction (evicted_at) where evicted_at is not null;
@@ -29,7 +30,7 @@ comment on table session_reaper.pending_eviction is
 comment on column session_reaper.pending_eviction.id is 'Keeps them in order.';
 comment on column session_reaper.pending_eviction.session_key is 'The session.';
 comment on column session_reaper.pending_eviction.user_id is 'Who was logged in to it, as far as that was known.';
-comment on column session_reaper.pending_eviction.xid is 'As in user_session.';
+comment on column session_reaper.pending_eviction.xid is 'As in user_session; of a session that was deleted before it was read, as in unread.';
 comment on column session_reaper.pending_eviction.begun_at is 'As in user_session.';
 comment on column session_reaper.pending_eviction.snapshot is 'As in user_session.';
 comment on column session_reaper.pending_eviction.evicted_at is

@@ -55,6 +55,38 @@ $$;
 comment on function session_reaper.paused_session_deleted() is
     'What session_deleted() does, without naming a column. Arguments: number and name of the sessions'' key.';
 
+-- Whose a session was that had not been read when it was deleted, nobody can tell any more. How old it was at most, its
+-- unread writes can; without that it would hold up either no revocation or all of them. No revocation settles before
+-- these have been looked at.
+create or replace function session_reaper.date_unread_evictions(places text[])
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    update session_reaper.pending_eviction e
+    set xid = w.xid, begun_at = w.begun_at, snapshot = w.snapshot
+    from (
+        select a.id, (pg_catalog.array_agg(a.xid order by a.begun_at, a.xid))[1] as xid, pg_catalog.min(a.begun_at) as begun_at,
+            session_reaper.seen_by_all(pg_catalog.array_agg(a.snapshot)) as snapshot
+        from (
+            select n.id, coalesce(u.xid, u.queued_in) as xid, u.begun_at, u.snapshot
+            from session_reaper.unread u
+            join session_reaper.pending_eviction n on n.session_key = u.session_key
+            where u.ctid = any (places::tid[]) and n.user_id is null
+            union all
+            select o.id, o.xid, o.begun_at, o.snapshot
+            from session_reaper.pending_eviction o
+            where o.user_id is null and o.begun_at is not null and o.session_key in (
+                select u.session_key from session_reaper.unread u where u.ctid = any (places::tid[]))
+        ) a
+        group by a.id
+    ) w
+    where e.id = w.id
+$$;
+
+comment on function session_reaper.date_unread_evictions(text[]) is
+    'Dates sessions that were deleted before they were read, by their writes in these places of the queue. For the functions of this schema only.';
+
 -- Nothing is claimed: that two daemons evict the same key harms nobody, while a claim would have to be given back by
 -- one that dies. What has been evicted once is due again after the grace, when no request can be in flight any more
 -- that had read the row before it was deleted.
@@ -171,7 +203,7 @@ comment on function session_reaper.evict_from_table(integer, double precision, t
     'Evicts sessions from a cache that is a table, whose entries are called by these pieces with the session key between them; says how many were due, and how many entries were locked.';
 
 -- The age of the login decides, as it does for a session that is still there: who logs in and out all the time must not
--- keep an old revocation of his from settling.
+-- keep an old revocation of his from settling. One that was deleted unread may have been anybody's.
 create or replace function session_reaper.awaiting_eviction(revocations bigint[])
 returns setof bigint
 language plpgsql
@@ -204,6 +236,11 @@ begin
                 select
                 from session_reaper.pending_eviction e
                 where r.scope = 'all' and e.user_id is not null
+                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, r.policy))
+            or exists (
+                select
+                from session_reaper.pending_eviction e
+                where r.scope in ('user', 'all') and e.user_id is null and e.begun_at is not null
                   and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, r.policy))
             or exists (
                 select

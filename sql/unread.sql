@@ -447,6 +447,8 @@ begin
         cross join lateral (
             select r.session_key, r.read from session_reaper.user_session r where r.session_key = u.session_key offset 0) k
         where e.kind = 'a' and k.read));
+    perform session_reaper.date_unread_evictions(
+        array(select e.place from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind) where e.kind = 'x'));
     delete from session_reaper.unread u where u.ctid = any (places::tid[]);
     if read_to is not null then
         -- A snapshot does not name the transaction that took it, and one with a greater id may have ended already: what

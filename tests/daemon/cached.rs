@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 
 use crate::{
     process::program::{run, run_with},
+    reading,
     stage::{Database, server, wait_until},
 };
 
@@ -236,6 +237,58 @@ async fn an_older_session_that_others_delete_meanwhile_keeps_the_revocation_open
     let _daemon = database.daemon_with(settings()).await;
     database.settled().await;
     assert_eq!(cached(&database, &sessions).await, 0);
+}
+
+/// Nobody can know any more whose it was.
+#[tokio::test]
+async fn a_session_that_is_deleted_before_it_was_read_keeps_what_it_is_older_than_open_until_it_is_forgotten()
+ {
+    let database = cached_site().await;
+    let users = database.users(2).await;
+    let session = reading::log_in(&database, users[0]).await;
+    fill(&database.client, std::slice::from_ref(&session)).await;
+    database
+        .execute(
+            "delete from django_session where session_key = $1",
+            &[&session],
+        )
+        .await
+        .unwrap();
+    database.change_password(users[0]).await;
+    let later = reading::log_in(&database, users[1]).await;
+    database
+        .execute(
+            "delete from django_session where session_key = $1",
+            &[&later],
+        )
+        .await
+        .unwrap();
+    let mut app = database.connect().await;
+    let request = app.transaction().await.unwrap();
+    request
+        .execute(
+            "select from django_cache where cache_key = $1 for update",
+            &[&entry(&session)],
+        )
+        .await
+        .unwrap();
+    let _daemon = database.daemon_with(settings()).await;
+    wait_until(
+        "the revocation waits for nothing but the cache",
+        async || {
+            let revoked =
+                "select count(*) from session_reaper.revocation r where r.state = 'revoked'";
+            database.number(revoked).await == 1
+                && reading::queued(&database).await == 0
+                && pending(&database).await == 1
+        },
+    )
+    .await;
+    let awaits = "select count(*) from session_reaper.awaiting_eviction(null)";
+    assert_eq!(database.number(awaits).await, 1);
+    request.commit().await.unwrap();
+    database.settled().await;
+    assert_eq!(cached(&database, &[session]).await, 0);
 }
 
 #[tokio::test]

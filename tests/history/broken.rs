@@ -20,9 +20,9 @@ const SIGNATURE: &str = "create or replace function session_reaper.is_older(
 
 /// It ends with the first survivor, most often within two seconds; on a machine with much else to do it has taken longer
 /// than thirty.
-const LONG_ENOUGH: Duration = Duration::from_secs(120);
+pub const LONG_ENOUGH: Duration = Duration::from_secs(120);
 
-async fn run_broken(seed: u64, sabotage: &str, options: Options) -> Verdict {
+pub async fn run_broken(seed: u64, sabotage: &str, options: Options) -> Verdict {
     let options = Options {
         seed,
         faults: false,

@@ -26,7 +26,8 @@ pub struct Launcher {
 }
 
 impl Launcher {
-    pub fn new(directory: &Path, grace_s: u64) -> Self {
+    /// `more` is what the settings say beside what every run's do.
+    pub fn new(directory: &Path, grace_s: u64, more: &str) -> Self {
         let binary = directory.join("session-reaper");
         let built = env!("CARGO_BIN_EXE_session-reaper");
         // A copy where the directory is on another disk.
@@ -34,7 +35,7 @@ impl Launcher {
             std::fs::copy(built, &binary).unwrap();
         }
         let settings = directory.join("session-reaper.toml");
-        std::fs::write(&settings, SETTINGS).unwrap();
+        std::fs::write(&settings, format!("{SETTINGS}{more}")).unwrap();
         Self {
             binary,
             settings,
@@ -99,16 +100,21 @@ impl Launcher {
 impl Daemon {
     /// SIGSTOP or SIGCONT. Only to a child that has not been waited for, so that the number is still its.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill")
-            .args([format!("-{name}"), self.child.id().to_string()])
-            .status();
-        assert!(status.is_ok_and(|status| status.success()), "kill -{name}");
+        signal(&self.child, name);
     }
 
     /// Whether it ended by itself.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }
+}
+
+/// SIGSTOP or SIGCONT to a child that has not been waited for.
+pub fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill")
+        .args([format!("-{name}"), child.id().to_string()])
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "kill -{name}");
 }
 
 impl Drop for Daemon {

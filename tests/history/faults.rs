@@ -7,6 +7,7 @@ use session_reaper::demo::server::{Server, Shutdown};
 use tokio::time::sleep;
 
 use crate::{
+    cache::Cache,
     daemon::{Daemon, Launcher},
     proxy::{Proxy, Weather},
     world::World,
@@ -19,13 +20,20 @@ pub struct Chaos {
     daemons: Vec<Daemon>,
     launcher: Launcher,
     proxy: Proxy,
+    /// Of a site that has one.
+    cache: Option<Cache>,
     pub(crate) rng: Rng,
     /// Daemons that ended though nobody killed them.
     pub deserters: Vec<String>,
 }
 
 impl Chaos {
-    pub async fn new(world: Arc<World>, server: Server, launcher: Launcher) -> Self {
+    pub async fn new(
+        world: Arc<World>,
+        server: Server,
+        launcher: Launcher,
+        cache: Option<Cache>,
+    ) -> Self {
         let proxy = Proxy::start(server.port()).await;
         let mut chaos = Self {
             rng: Rng::with_seed(world.options.seed),
@@ -34,6 +42,7 @@ impl Chaos {
             daemons: Vec::new(),
             launcher,
             proxy,
+            cache,
             deserters: Vec::new(),
         };
         chaos.start_daemons();
@@ -66,6 +75,11 @@ impl Chaos {
     }
 
     async fn strike(&mut self) {
+        if let Some(cache) = &mut self.cache
+            && self.rng.u32(0..100) < 40
+        {
+            return cache.strike(&mut self.rng, &self.world).await;
+        }
         match self.rng.u32(0..100) {
             0..30 => self.kill_one().await,
             30..42 => self.kill_all().await,

@@ -8,7 +8,7 @@ use std::{
 };
 
 pub use crate::change::{Cause, Change};
-use crate::{readings::Readings, saves::Register};
+use crate::{cache::Entries, readings::Readings, saves::Register};
 
 /// Microseconds since the run began.
 pub type Micros = u64;
@@ -91,6 +91,8 @@ pub struct Books {
     pub readings: Readings,
     /// Logins by key and transaction that may have been read while the table was being read.
     pub of_unknown_age: HashSet<(String, i64)>,
+    /// What is known of the cache, where there is one.
+    pub cache: Entries,
 }
 
 impl Books {

@@ -9,6 +9,7 @@
 )]
 
 mod broken;
+mod cache;
 mod change;
 mod client;
 mod daemon;
@@ -45,6 +46,8 @@ fn soak() -> Option<Options> {
         two_phase: seed.is_multiple_of(2),
         grace_s: if seed.is_multiple_of(3) { 2 } else { 0 },
         before: if seed.is_multiple_of(5) { 200 } else { 0 },
+        // Without one, revocations settle sooner.
+        cached: !seed.is_multiple_of(5) && cache::is_installed(),
         ..Options::with_seed(seed)
     })
 }
@@ -84,6 +87,20 @@ async fn the_same_with_logins_that_take_long_to_verify() {
 async fn the_same_while_sessions_from_before_the_installation_are_read() {
     let options = Options {
         before: 200,
+        run_for: Duration::from_secs(12),
+        ..Options::with_seed(4)
+    };
+    assert!(run::run(options).await.is_clean());
+}
+
+/// Each of its entries is held against what its clients know, as each session is.
+#[tokio::test]
+async fn the_same_with_a_cache_beside_the_sessions() {
+    if !cache::is_installed() {
+        return;
+    }
+    let options = Options {
+        cached: true,
         run_for: Duration::from_secs(12),
         ..Options::with_seed(4)
     };

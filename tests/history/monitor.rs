@@ -11,23 +11,47 @@ use crate::{
     world::World,
 };
 
-/// One look, in one statement: one snapshot.
-const LOOK: &str = "
-    select s.session_key::text, null::integer, null::text, false from django_session s
-    union all
-    select null, r.user_id, c.xid::text, r.reason = 'deleted'
+const OPEN: &str = "
+    select null::text, r.user_id, c.xid::text, r.reason = 'deleted'
     from session_reaper.revocation r
     join session_reaper.change c on c.id = r.change_id
     where r.state <> 'settled'";
+const SESSIONS: &str = "
+    select s.session_key::text, null::integer, null::text, false from django_session s";
 
 /// What is not settled yet.
 #[derive(Default)]
-struct Open {
+pub struct Open {
     changes: HashSet<(Option<i32>, String)>,
     deleted: HashSet<Option<i32>>,
 }
 
 impl Open {
+    pub async fn ask(client: &Client) -> Result<Self, Error> {
+        let mut open = Self::default();
+        for row in client.query(OPEN, &[]).await? {
+            open.add(row.get(1), row.get(2), row.get(3));
+        }
+        Ok(open)
+    }
+
+    /// What is not settled in one of them, or in both.
+    pub fn extend(&mut self, other: Self) {
+        self.changes.extend(other.changes);
+        self.deleted.extend(other.deleted);
+    }
+
+    /// Whether something of this transaction's is not settled.
+    pub fn has(&self, xid: &str) -> bool {
+        self.changes.iter().any(|(_, open)| open == xid)
+    }
+
+    /// Whether something that may be about this session is not settled.
+    pub fn concerns(&self, login: &Login) -> bool {
+        let mut users = self.changes.iter().map(|(user, _)| *user);
+        users.any(|user| user.is_none() || user == login.user)
+    }
+
     fn add(&mut self, user: Option<i32>, xid: String, deleted: bool) {
         if deleted {
             self.deleted.insert(user);
@@ -61,7 +85,9 @@ pub async fn run(world: Arc<World>) {
 /// One look.
 pub async fn look(world: &World, client: &Client) -> Result<(), Error> {
     let asked = world.ledger.now();
-    let rows = client.query(LOOK, &[]).await?;
+    // In one statement: one snapshot.
+    let look = format!("{SESSIONS} union all {OPEN}");
+    let rows = client.query(&look, &[]).await?;
     let seen = world.ledger.now();
     let (mut present, mut open) = (HashSet::new(), Open::default());
     for row in rows {
@@ -121,14 +147,15 @@ fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, ask
     books.excused.extend(excused);
 }
 
-fn is_stillborn(books: &Books, login: &Login) -> bool {
+/// Whether it is nobody's, as far as any schema can see.
+pub fn is_stillborn(books: &Books, login: &Login) -> bool {
     let changes = books.changes.get(&login.user);
     let mut changes = changes.into_iter().flatten();
     login.user.is_some() && changes.any(|change| rules::is_stillborn(login, change))
 }
 
 /// The settled changes that may concern it.
-fn settled<'a>(
+pub fn settled<'a>(
     books: &'a Books,
     login: &'a Login,
     open: &'a Open,

@@ -6,6 +6,7 @@ use session_reaper::demo::server::{Options as ServerOptions, Server};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::{
+    cache::{self, Cache},
     client::Visitor,
     daemon::Launcher,
     faults::Chaos,
@@ -52,13 +53,16 @@ pub async fn run(options: Options) -> Verdict {
     println!("{options:?}");
     let scratch = Scratch::create();
     let server = start_server(&options);
-    let world = Arc::new(World::create(server.url("postgres"), options.clone()).await);
-    let mut launcher = Launcher::new(&scratch.0, options.grace_s);
-    if options.before > 0 {
-        // Or the table is hardly ever read to its end: between two pages a daemon reads all of the queue.
-        launcher = launcher.with("SESSION_REAPER_LINK_BATCH_ROWS", "50");
-    }
-    let chaos = Chaos::new(Arc::clone(&world), server, launcher.clone()).await;
+    let cache = match options.cached {
+        true => Some(Cache::start().await),
+        false => None,
+    };
+    let address = cache.as_ref().map(Cache::address);
+    let world = World::create(server.url("postgres"), options.clone(), address).await;
+    let world = Arc::new(world);
+    let more = cache.as_ref().map(Cache::settings).unwrap_or_default();
+    let launcher = Launcher::new(&scratch.0, options.grace_s, &more);
+    let chaos = Chaos::new(Arc::clone(&world), server, launcher.clone(), cache).await;
     let chaos = tokio::spawn(chaos.run());
     let stand_in = options
         .stand_in
@@ -86,6 +90,7 @@ pub async fn live(world: &Arc<World>) {
     let options = &world.options;
     world.wait_until_read().await;
     let monitor = tokio::spawn(monitor::run(Arc::clone(world)));
+    let watch = tokio::spawn(cache::watch(Arc::clone(world)));
     let mut clients = Vec::new();
     for number in 0..options.clients {
         let seed = options.seed.wrapping_mul(1_000_003).wrapping_add(number);
@@ -101,11 +106,14 @@ pub async fn live(world: &Arc<World>) {
         client.await.expect("a client");
     }
     monitor.await.expect("the monitor");
+    watch.await.expect("the watch of the cache");
 }
 
 /// What is broken on purpose need not run any longer than it takes to see it.
 fn is_found_out(world: &World) -> bool {
-    !world.options.sabotage.is_empty() && !world.ledger.books().survivors.is_empty()
+    let books = world.ledger.books();
+    let is_found = !books.survivors.is_empty() || !books.cache.survivors.is_empty();
+    !world.options.sabotage.is_empty() && is_found
 }
 
 /// Deadlocks that a daemon had a part in: the app must never be the victim of one. The server's log quotes all
@@ -121,6 +129,7 @@ pub fn deadlocks(log: &str) -> Vec<String> {
             "-- purger::",
             "-- settler::",
             "-- grace::",
+            "-- eviction::",
         ]
         .iter()
         .any(|tag| quotes.contains(tag))

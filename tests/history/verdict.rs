@@ -5,6 +5,7 @@ use std::fmt;
 use tokio_postgres::Client;
 
 use crate::{
+    cache,
     ledger::{Books, Login, Micros},
     lost,
     monitor::{self, tell},
@@ -20,6 +21,8 @@ pub struct Verdict {
     pub survivors: Vec<String>,
     pub bystanders: Vec<String>,
     pub lost: Vec<String>,
+    /// Sessions that had ended for good and were still cached.
+    pub cached: Vec<String>,
     pub table: String,
 }
 
@@ -32,6 +35,7 @@ impl Verdict {
         let mut lost = lost::unsettled(world, &client).await;
         lost.extend_from_slice(complaints);
         monitor::look(world, &client).await.unwrap();
+        let cached = cache::left_over(world, &client).await;
         let found = lost::revocations(&client).await;
         let unserved = lost::unserved(&client).await;
         let present = sessions(&client).await;
@@ -43,11 +47,15 @@ impl Verdict {
         let mut survivors: Vec<String> = books.survivors.values().cloned().collect();
         survivors.extend(came_back(books, &present, world.options.grace_s));
         let bystanders: Vec<String> = bystanders(books).collect();
-        let table = table(books, &survivors, &bystanders, &lost);
+        let mut table = table(books, &survivors, &bystanders, &lost);
+        if world.cache.is_some() {
+            table = format!("{table}\n{}", table_of_cache(books, &cached));
+        }
         Self {
             survivors,
             bystanders,
             lost,
+            cached,
             table,
         }
     }
@@ -56,7 +64,8 @@ impl Verdict {
 impl Verdict {
     /// Whether every promise was kept.
     pub fn is_clean(&self) -> bool {
-        self.survivors.is_empty() && self.bystanders.is_empty() && self.lost.is_empty()
+        let found = [&self.survivors, &self.bystanders, &self.lost, &self.cached];
+        found.into_iter().all(Vec::is_empty)
     }
 }
 
@@ -67,6 +76,7 @@ impl fmt::Display for Verdict {
             ("survivor", &self.survivors),
             ("bystander", &self.bystanders),
             ("lost", &self.lost),
+            ("cached survivor", &self.cached),
         ] {
             for story in stories.iter().take(5) {
                 writeln!(f, "{what}: {story}")?;
@@ -172,4 +182,14 @@ fn table(books: &Books, survivors: &[String], bystanders: &[String], lost: &[Str
         lines.push(format!("  {what:<44}{:>9}", found.len()));
     }
     lines.join("\n")
+}
+
+fn table_of_cache(books: &Books, cached: &[String]) -> String {
+    format!(
+        "  {:<44}{:>9}\n  {:<44}{:>9}",
+        "sessions exempt, as they were cached too late",
+        books.cache.exempted(),
+        "CACHED SURVIVORS",
+        cached.len()
+    )
 }

@@ -14,11 +14,12 @@ use session_reaper::{
     connection::Target,
     demo::site,
     schema,
-    settings::{self, Database, Environment},
+    settings::{self, Cached, Database, Environment},
 };
 use tokio_postgres::{Client, Error, NoTls};
 
 use crate::{
+    cache::Address,
     ledger::{Ledger, Micros},
     readings,
     stand_in::StandIn,
@@ -37,6 +38,8 @@ pub enum More {
     Reads,
     /// End sessions of half of the users, and log all of them in again.
     Revokes,
+    /// Log out in long transactions, and come back meanwhile.
+    Leaves,
 }
 
 /// What a run is like.
@@ -56,6 +59,8 @@ pub struct Options {
     pub failovers: bool,
     /// Deliberately breaks what is installed.
     pub sabotage: String,
+    /// The site caches its sessions beside their table.
+    pub cached: bool,
     /// Takes the place of the daemons.
     pub stand_in: Option<StandIn>,
     /// What clients do more often.
@@ -77,6 +82,7 @@ impl Options {
             faults: true,
             failovers: false,
             sabotage: String::new(),
+            cached: false,
             stand_in: None,
             more: None,
         }
@@ -96,6 +102,8 @@ impl Options {
 pub struct World {
     pub options: Options,
     pub ledger: Ledger,
+    /// Where the site has one.
+    pub cache: Option<Address>,
     url: String,
     stopping: AtomicBool,
     numbers: AtomicI64,
@@ -123,10 +131,11 @@ const READS_NOTHING: &str = r#"
 
 impl World {
     /// Sets a site up in an empty database.
-    pub async fn create(url: String, options: Options) -> Self {
+    pub async fn create(url: String, options: Options, cache: Option<Address>) -> Self {
         let world = Self {
             options,
             ledger: Ledger::new(),
+            cache,
             url,
             stopping: AtomicBool::new(false),
             numbers: AtomicI64::new(1),
@@ -141,7 +150,7 @@ impl World {
         };
         let target = Target::resolve(&database, &Environment::default()).unwrap();
         let settings = settings::load(Some(Path::new(SETTINGS_FILE)), &Environment::default());
-        let settings = settings.unwrap();
+        let mut settings = settings.unwrap();
         for _ in 0..world.options.users {
             let user = world.sign_up(&client).await.unwrap();
             world.ledger.books().users.push(user);
@@ -149,6 +158,9 @@ impl World {
         if world.options.before > 0 {
             world.ledger.books().readings.ask();
             readings::fill(&world, &client).await.unwrap();
+        }
+        if world.cache.is_some() {
+            settings.site.cached = Cached::Outside;
         }
         schema::migrate(&target, &settings.site).await.unwrap();
         if world.options.stand_in.is_some() {

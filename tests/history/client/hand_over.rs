@@ -22,6 +22,8 @@ impl Visitor {
             if !is_read || books.removed.contains(&key) || !books.in_flux.insert(key.clone()) {
                 return Ok(());
             }
+            // What is cached of it may be whose it was, and no app of those that cache does this.
+            books.cache.exempt(&key);
             books.by_key[&key]
         };
         let handed = self.write_hand_over(&key, from, to, previous).await;
@@ -42,7 +44,7 @@ impl Visitor {
         let mut verified = None;
         if let Some(to) = to {
             let Some(shown) = self.verify(to).await? else {
-                return self.db.batch_execute("rollback").await;
+                return self.roll_back().await;
             };
             self.hash(true).await;
             verified = Some(shown);
@@ -58,7 +60,7 @@ impl Visitor {
             returned: self.now(),
         };
         if written == 0 {
-            return self.db.batch_execute("rollback").await;
+            return self.roll_back().await;
         }
         self.maybe_pause(60).await;
         let ending = self.draw_ending(10);

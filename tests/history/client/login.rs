@@ -32,7 +32,7 @@ impl Visitor {
             begin = self.begin(plan.repeatable_read).await?;
         }
         let Some(mut verified) = self.verify(user).await? else {
-            return self.db.batch_execute("rollback").await;
+            return self.roll_back().await;
         };
         self.hash(plan.slow).await;
         if plan.split {
@@ -42,7 +42,7 @@ impl Visitor {
             verified.version = None;
         }
         let Some(mut sight) = self.open_session(&key, user, &verified, plan).await? else {
-            return self.db.batch_execute("rollback").await;
+            return self.roll_back().await;
         };
         if plan.versioned || (plan.repeatable_read && !plan.split) {
             sight = verified.span;

@@ -1,5 +1,6 @@
 //! A client of the site: logs in, saves, changes passwords, by every route there is.
 
+mod cached;
 mod change;
 mod hand_over;
 mod login;
@@ -11,9 +12,10 @@ mod request;
 mod transaction;
 mod write;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use fastrand::Rng;
+use redis::aio::MultiplexedConnection;
 use tokio_postgres::{Client, Error};
 use write::Write;
 
@@ -27,6 +29,10 @@ pub struct Visitor {
     world: Arc<World>,
     rng: Rng,
     db: Client,
+    /// Of a site that has one.
+    cache: Option<MultiplexedConnection>,
+    /// Sessions that this request has to cache, and when each was there for certain.
+    seen: BTreeMap<String, Micros>,
 }
 
 impl Visitor {
@@ -37,6 +43,8 @@ impl Visitor {
             world,
             rng: Rng::with_seed(seed),
             db,
+            cache: None,
+            seen: BTreeMap::new(),
         }
     }
 
@@ -49,8 +57,11 @@ impl Visitor {
                     .ledger
                     .books()
                     .count(&format!("client error: {code}"));
+                // It was a failed request, which caches nothing.
+                self.seen.clear();
                 self.recover().await;
             }
+            self.fill().await;
             self.pause(40).await;
         }
     }
@@ -60,10 +71,14 @@ impl Visitor {
             return Ok(());
         };
         let more = self.world.options.more;
+        if self.world.cache.is_some() && self.chance(25) {
+            return self.browse(user).await;
+        }
         match more {
             Some(More::Holds) if self.chance(20) => return self.hold(user).await,
             Some(More::Writes) if self.chance(30) => return self.change(user).await,
             Some(More::Revokes) => return self.open_or_end(user).await,
+            Some(More::Leaves) if self.chance(20) => return self.log_out(user).await,
             Some(More::Reads) if self.chance(70) => return self.log_in(user).await,
             Some(More::Reads) => return self.change_one(Write::Password, user).await,
             _ => {}

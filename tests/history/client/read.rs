@@ -72,7 +72,7 @@ impl Visitor {
         if plan.split {
             return Ok(());
         }
-        self.db.batch_execute("rollback").await
+        self.roll_back().await
     }
 
     /// Says when the first statement ran that wrote the user, whose snapshot is the login's under any isolation level.
@@ -97,17 +97,22 @@ impl Visitor {
     async fn write_user_once(&mut self, key: &str, user: i32, plan: ReadPlan) -> Result<(), Error> {
         let salt = Some(self.rng.u64(..));
         if plan.anonymous_first {
-            let data = session_data(Some(user), salt);
-            self.db.execute(WRITE, &[&key, &data]).await?;
-            return Ok(());
+            return self.write_data(key, user, salt).await;
         }
         if plan.inserts_empty {
             self.insert_data(key, None, None).await?;
-            let data = session_data(Some(user), salt);
-            self.db.execute(WRITE, &[&key, &data]).await?;
-            return Ok(());
+            return self.write_data(key, user, salt).await;
         }
         self.insert_data(key, Some(user), salt).await
+    }
+
+    async fn write_data(&mut self, key: &str, user: i32, salt: Option<u64>) -> Result<(), Error> {
+        let sent = self.now();
+        let data = session_data(Some(user), salt);
+        if self.db.execute(WRITE, &[&key, &data]).await? > 0 {
+            self.saw(key, sent);
+        }
+        Ok(())
     }
 
     pub(super) async fn insert_data(
@@ -132,6 +137,7 @@ impl Visitor {
             known: Some(sent),
         };
         self.world.ledger.books().saves.add(key, save);
+        self.saw(key, sent);
         Ok(())
     }
 
@@ -139,7 +145,10 @@ impl Visitor {
     pub(super) async fn save_data(&mut self, key: &str, user: i32) -> Result<(), Error> {
         let data = session_data(Some(user), Some(self.rng.u64(..)));
         let owner = owner(Some(user));
-        self.db.execute(SAVE, &[&key, &data, &owner]).await?;
+        let sent = self.now();
+        if self.db.execute(SAVE, &[&key, &data, &owner]).await? > 0 {
+            self.saw(key, sent);
+        }
         Ok(())
     }
 

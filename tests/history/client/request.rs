@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use tokio_postgres::Error;
 
-use super::{Visitor, transaction::Ending, write::Write};
+use super::{
+    Visitor,
+    cached::{DELETE, LOOK},
+    transaction::Ending,
+    write::Write,
+};
 use crate::{
+    cache::Named,
     data::session_data,
     ledger::{Login, Span, WriteBack},
 };
@@ -73,9 +79,10 @@ impl Visitor {
 
     async fn remove(&mut self, key: &str) -> Result<(), Error> {
         self.world.ledger.books().removed.insert(key.to_owned());
-        self.db
-            .execute("delete from django_session where session_key = $1", &[&key])
-            .await?;
+        if self.world.cache.is_some() {
+            return self.leave_cached(key).await;
+        }
+        self.db.execute(DELETE, &[&key]).await?;
         Ok(())
     }
 
@@ -106,7 +113,8 @@ impl Visitor {
         };
         let transaction = self.world.next_number();
         self.begin(false).await?;
-        let statement = "select session_reaper.revoke_session($1::text::varchar)";
+        let statement =
+            "select session_reaper.revoke_session($1::text::varchar), pg_current_xact_id()::text";
         let row = self.db.query_one(statement, &[&key]).await?;
         let asked: Option<i64> = row.get(0);
         self.maybe_pause(20).await;
@@ -116,6 +124,11 @@ impl Visitor {
         if ended.committed && asked.is_some() {
             let mut books = self.world.ledger.books();
             books.count("revoke_session");
+            let named = Named {
+                xid: row.get(1),
+                published: self.now(),
+            };
+            books.cache.named.insert(key.clone(), named);
             books.revoked_by_name.push(key);
         }
         Ok(())
@@ -157,6 +170,8 @@ impl Visitor {
             if !is_his || books.in_flux.contains(&key) || !books.removed.insert(key.clone()) {
                 return Ok(());
             }
+            // A store that caches does not do this.
+            books.cache.exempt(&key);
         }
         let data = session_data(Some(user), Some(self.rng.u64(..)));
         let upsert = "insert into django_session values ($1, $2, now() + interval '14 days')
@@ -171,8 +186,7 @@ impl Visitor {
         Ok(())
     }
 
-    async fn session_is_gone(&mut self, key: &str) -> Result<bool, Error> {
-        let look = "select from django_session where session_key = $1";
-        Ok(self.db.query_opt(look, &[&key]).await?.is_none())
+    pub(super) async fn session_is_gone(&mut self, key: &str) -> Result<bool, Error> {
+        Ok(self.db.query_opt(LOOK, &[&key]).await?.is_none())
     }
 }

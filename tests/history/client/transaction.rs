@@ -73,7 +73,16 @@ impl Visitor {
                 ended.committed = self.find_out(transaction).await.is_some();
             }
         }
+        if !ended.committed {
+            self.seen.clear();
+        }
         ended
+    }
+
+    /// Gives up what has been done since the transaction began.
+    pub(super) async fn roll_back(&mut self) -> Result<(), Error> {
+        self.seen.clear();
+        self.db.batch_execute("rollback").await
     }
 
     async fn try_to_end(

@@ -45,7 +45,7 @@ async fn run(options: Options) -> Verdict {
     println!("{options:?}");
     let scratch = Scratch::create();
     let server = start_server();
-    let world = Arc::new(World::create(server.url("postgres"), options).await);
+    let world = Arc::new(World::create(server.url("postgres"), options, None).await);
     let launcher = launcher(&scratch.0);
     let url = server.tcp_url("postgres");
     let daemons: Vec<_> = (0..world.options.daemons)
@@ -88,7 +88,7 @@ fn start_server() -> Server {
 
 /// Daemons that purge every second, in small batches and without a rest.
 fn launcher(directory: &Path) -> Launcher {
-    Launcher::new(directory, 0)
+    Launcher::new(directory, 0, "")
         .with("SESSION_REAPER_PURGE_SCHEDULE", "* * * * * *")
         .with("SESSION_REAPER_PURGE_BATCH_ROWS", "20")
         .with("SESSION_REAPER_PURGE_PAUSE_RATIO", "0")
