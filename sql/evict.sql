@@ -215,3 +215,18 @@ $$;
 
 comment on function session_reaper.awaiting_eviction(bigint[]) is
     'Those of these revocations, or of all (null), that have ended a session which the cache may still know.';
+
+-- Where there is no cache any more, nothing waits for one. How it answered last is of no interest either.
+create or replace function session_reaper.stop_evicting()
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    delete from session_reaper.pending_eviction;
+    update session_reaper.eviction c
+    set failing_since = null, attempts = 0, last_error = null
+    where c.failing_since is not null
+$$;
+
+comment on function session_reaper.stop_evicting() is 'Forgets what a cache had still to forget.';

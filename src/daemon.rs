@@ -1,35 +1,25 @@
 //! Puts the workers together and runs them until a signal comes.
 
+mod crew;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Notify, watch},
-    task::JoinSet,
     time::timeout,
 };
 
 use crate::{
     backoff::Backoff,
-    bell::Bell,
     codec::django_hash::SecretKeys,
-    connection::{self, Pool, Target},
-    evictor::Evictor,
-    fitness::Fitness,
-    inspector::Inspector,
-    listener::Listener,
-    purger::Purger,
-    reader::Reader,
-    requester::{self, Requester},
-    revoker::Revoker,
-    schedule::{ScheduledPurger, ring_on_schedule},
+    connection::{self, Target},
     schema::{self, Site},
     settings::Settings,
-    settler::Settler,
     shutdown::Stop,
     supervisor::Supervisor,
-    verifier::Verifier,
-    worker::{self, InForce},
+    worker::InForce,
 };
+use crew::Crew;
 
 /// The longest that a stop may take; a batch takes milliseconds. Below `TimeoutStopSec` of the unit.
 pub(crate) const LONGEST_STOP: Duration = Duration::from_secs(20);
@@ -77,7 +67,14 @@ impl Daemon {
         };
         let pool = self.target.pool()?;
         let (sender, in_force) = InForce::new(self.settings.clone());
-        let mut tasks = self.start(&pool, &site, &in_force, &supervisor);
+        let crew = Crew {
+            daemon: &self,
+            pool: &pool,
+            site: &site,
+            settings: &in_force,
+            supervisor: &supervisor,
+        };
+        let mut tasks = crew.start();
         tracing::info!(database = self.target.describe(), sessions = %site.sessions, users = %site.users, "started");
         loop {
             tokio::select! {
@@ -89,7 +86,7 @@ impl Daemon {
                     tracing::error!(bug = ?ended.err(), "a worker has ended by itself, please report it; all workers start again");
                     tasks.shutdown().await;
                     self.stop.run_until_stopped(tokio::time::sleep(Duration::from_secs(1))).await;
-                    tasks = self.start(&pool, &site, &in_force, &supervisor);
+                    tasks = crew.start();
                 }
             }
         }
@@ -107,81 +104,6 @@ impl Daemon {
         }
         tracing::info!("stopped");
         Ok(())
-    }
-
-    fn start(
-        &self,
-        pool: &Pool,
-        site: &Site,
-        settings: &InForce,
-        supervisor: &Supervisor,
-    ) -> JoinSet<()> {
-        let (revoke, settle, purge) = (Bell::default(), Bell::default(), Bell::default());
-        let evict = Bell::default();
-        let (requests, requested) = requester::queue();
-        let fitness = Fitness::default();
-        let (pool, settings, stop) = (|| pool.clone(), || settings.clone(), || self.stop.clone());
-        let mut tasks = JoinSet::new();
-
-        let listener = Listener {
-            target: self.target.clone(),
-            pool: pool(),
-            settings: settings(),
-            revoker: revoke.clone(),
-            requests,
-            fitness: fitness.clone(),
-            supervisor: supervisor.clone(),
-        };
-        tasks.spawn(listener.run(stop()));
-        tasks.spawn(
-            Requester {
-                pool: pool(),
-                revoker: revoke.clone(),
-            }
-            .run(requested, stop()),
-        );
-        let reader = Reader::new(pool(), settings(), site.reading.clone());
-        tasks.spawn(worker::run(reader.clone(), Bell::default(), stop()));
-        if let Some(keys) = self.secret_keys.clone() {
-            let verifier = Verifier {
-                pool: pool(),
-                settings: settings(),
-                keys,
-            };
-            tasks.spawn(worker::run(verifier, Bell::default(), stop()));
-        }
-        let revoker = Revoker {
-            pool: pool(),
-            settings: settings(),
-            reader: reader.clone(),
-            settler: settle.clone(),
-            evictor: evict.clone(),
-            fitness,
-        };
-        tasks.spawn(worker::run(revoker, revoke, stop()));
-        let evictor = Evictor::new(pool(), settings(), settle.clone());
-        tasks.spawn(worker::run(evictor, evict, stop()));
-        tasks.spawn(worker::run(
-            Settler::new(pool(), settings(), reader),
-            settle,
-            stop(),
-        ));
-        let purger = ScheduledPurger {
-            purger: Purger::new(pool(), site),
-            pool: pool(),
-            settings: settings(),
-            stop: stop(),
-        };
-        tasks.spawn(worker::run(purger, purge.clone(), stop()));
-        tasks.spawn(ring_on_schedule(settings(), purge, stop()));
-        let inspector = Inspector::new(
-            pool(),
-            self.settings.site.clone(),
-            settings(),
-            supervisor.clone(),
-        );
-        tasks.spawn(worker::run(inspector, Bell::default(), stop()));
-        tasks
     }
 
     /// A server that is not there yet, after a boot or during its restart, is waited for: a crash loop would

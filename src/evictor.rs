@@ -14,12 +14,14 @@ use crate::{
     cache::{self, Cache},
     connection::{Error, Pool, answered},
     eviction,
-    settings::{self, CacheKind},
+    settings::{self, CacheKind, Settings},
     worker::{InForce, Worker},
 };
 
 /// Most keys in one go.
 const BATCH_KEYS: u32 = 10_000;
+
+const NO_CACHE: &str = "sessions wait to be evicted, and this daemon knows of no cache: name it in [cache], or run `session-reaper migrate` without one";
 
 /// How long a session that the app is writing into its table of a cache is left alone.
 const WHILE_LOCKED: Duration = Duration::from_millis(50);
@@ -42,13 +44,10 @@ impl Worker for Evictor {
 
     async fn run_once(&mut self) -> Result<Duration, Error> {
         let settings = self.settings.now();
-        let Some(cache) = &settings.cache else {
-            return Ok(Duration::from_secs(settings.listen.poll_interval_s));
-        };
-        match cache.kind {
-            CacheKind::InProcess => Ok(Duration::from_secs(settings.listen.poll_interval_s)),
-            CacheKind::Table => self.evict_from_table(cache).await,
-            _ => self.evict_outside(cache).await,
+        match &settings.cache {
+            Some(cache) if cache.kind == CacheKind::Table => self.evict_from_table(cache).await,
+            Some(cache) if cache.kind != CacheKind::InProcess => self.evict_outside(cache).await,
+            _ => self.look_for_a_mistake(&settings).await,
         }
     }
 
@@ -95,6 +94,18 @@ impl Evictor {
                 Ok(self.failed(&sentence))
             }
         }
+    }
+
+    /// Installed with a cache and started without one: what is noted for it would keep revocations open for ever, and
+    /// nobody knew why.
+    async fn look_for_a_mistake(&mut self, settings: &Settings) -> Result<Duration, Error> {
+        let pool = self.pool.clone();
+        let due = answered(&pool, eviction::take(&pool, 1, 0)).await?;
+        if !due.session_keys.is_empty() {
+            answered(&pool, eviction::failed(&pool, NO_CACHE)).await?;
+            self.failed(NO_CACHE);
+        }
+        Ok(Duration::from_secs(settings.listen.poll_interval_s))
     }
 
     /// A cache whose settings have changed is another one.

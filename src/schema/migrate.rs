@@ -144,6 +144,11 @@ pub(super) async fn install(
             .batch_execute("select session_reaper.stop_reading()")
             .await?;
     }
+    if !site.is_cached {
+        client
+            .batch_execute("select session_reaper.stop_evicting()")
+            .await?;
+    }
     rights::grant(client, site, settings).await?;
     Ok(installed)
 }

@@ -341,3 +341,21 @@ async fn each_revocation_is_told_when_its_sessions_are_gone_and_when_it_has_sett
         assert!(told["revocation"].is_i64());
     }
 }
+
+/// Or its revocations would stay open for ever, and nobody knew why.
+#[tokio::test]
+async fn a_daemon_that_does_not_know_the_cache_says_so_and_migrating_without_it_sets_free() {
+    let database = cached_site().await;
+    let user = database.users(1).await[0];
+    log_in(&database, user, 1).await;
+    let _daemon = database.daemon().await;
+    database.change_password(user).await;
+    wait_until("status names the mistake", async || {
+        let status = run(database.url(), &["status"]).await.stdout;
+        status.contains("this daemon knows of no cache: name it in [cache]")
+    })
+    .await;
+    assert_eq!(database.open_revocations().await, 1);
+    database.migrate().await;
+    database.settled().await;
+}
