@@ -14,13 +14,13 @@ const SKIPPED: &str = "skipped: redis-server is not installed (Debian's redis-to
 
 const SLOTS: u32 = 16_384;
 
-struct Cluster {
-    nodes: Vec<CacheServer>,
+pub struct Cluster {
+    pub nodes: Vec<CacheServer>,
 }
 
 impl Cluster {
     /// Three masters with a third of the slots each.
-    async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         let mut cluster = Self { nodes: Vec::new() };
         for third in 0..3 {
             let node = cluster.add_node().await?;
@@ -69,7 +69,7 @@ impl Cluster {
     }
 
     /// These masters have no replicas.
-    fn settings(&self) -> settings::Cache {
+    pub fn settings(&self) -> settings::Cache {
         let servers = [self.nodes[0].url(), self.nodes[1].url()];
         let mut settings = django(CacheKind::RedisCluster, &servers);
         settings.min_replicas = Some(0);
@@ -77,7 +77,7 @@ impl Cluster {
     }
 
     /// Puts each entry where it belongs, and returns the ones of the first node.
-    async fn fill(&self, session_keys: &[String]) -> Vec<String> {
+    pub async fn fill(&self, session_keys: &[String]) -> Vec<String> {
         let mut of_first = Vec::new();
         let mut connections = Vec::new();
         for node in &self.nodes {
@@ -98,7 +98,7 @@ impl Cluster {
     }
 
     /// What is left anywhere.
-    async fn left(&self) -> usize {
+    pub async fn left(&self) -> usize {
         let mut left = 0;
         for node in &self.nodes {
             left += node.ask::<usize>("DBSIZE").await.unwrap_or(0);

@@ -167,6 +167,12 @@ class Site:
         web.url = web.wait_until(lambda: address.search(web.said()), "listening")[0]
         return web
 
+    def start_django(self, name, *arguments, **variables):
+        """Another of the site's processes."""
+        log = self.directory / f"{name}.log"
+        environment = self._django_environment(**variables, DJANGO_SETTINGS_MODULE="example.settings")
+        return Process([sys.executable, *arguments], log, cwd=PROJECT, env=environment)
+
     def manage(self, *arguments, fails=False):
         done = subprocess.run(
             [sys.executable, PROJECT / "manage.py", *arguments],
