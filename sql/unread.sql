@@ -474,10 +474,11 @@ language sql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    delete from session_reaper.opened_anonymous;
+    -- In this order, as link_page() does it, or the two end in a deadlock.
     update session_reaper.table_reading t
     set complete = false, reason = why, begun_at = pg_catalog.clock_timestamp(), finished_at = null,
-        sessions = 0, linked = 0, reached = null, page_to = null
+        sessions = 0, linked = 0, reached = null, page_to = null;
+    delete from session_reaper.opened_anonymous
 $$;
 
 comment on function session_reaper.read_all_again(text) is 'Has every session read for the user in it.';

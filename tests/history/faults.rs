@@ -19,7 +19,7 @@ pub struct Chaos {
     daemons: Vec<Daemon>,
     launcher: Launcher,
     proxy: Proxy,
-    rng: Rng,
+    pub(crate) rng: Rng,
     /// Daemons that ended though nobody killed them.
     pub deserters: Vec<String>,
 }
@@ -56,6 +56,9 @@ impl Chaos {
             self.wait(50..1500).await;
             if self.world.options.faults {
                 self.strike().await;
+            }
+            if self.world.options.before > 0 {
+                self.maybe_read_again().await;
             }
             self.muster();
         }

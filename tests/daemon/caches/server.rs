@@ -125,7 +125,7 @@ impl CacheServer {
         self.child.id()
     }
 
-    /// Sends it a signal, such as `STOP`.
+    /// Sends it a signal: `STOP` in the middle of things, and `CONT` to let it go on.
     pub fn signal(&self, name: &str) {
         // The shell has kill built in; the program of this name is a package of its own.
         let sent = Command::new("sh")

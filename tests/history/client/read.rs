@@ -24,10 +24,9 @@ impl Visitor {
         let mut first_write = Micros::MAX;
         if plan.anonymous_first {
             let salt = plan.has_cart.then(|| self.rng.u64(..));
-            let sent = self.now();
+            // Even an empty one is noted to be read, and as long as it is unread its user may have been in it from then.
+            first_write = self.now();
             self.insert_data(&key, None, salt).await?;
-            // An empty one is not noted to be read.
-            first_write = if plan.has_cart { sent } else { first_write };
         }
         let mut begin = Span::default();
         if !plan.split {
