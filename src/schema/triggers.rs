@@ -87,21 +87,27 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         // What was written while it was not there, nobody has noted.
         once_attached: "select session_reaper.read_all_again('installed')",
     });
-    let deleted = "delete on {table} for each row".to_owned();
     let evicting = site.is_cached.then(|| {
-        own(
-            "session_deleted",
-            &site.sessions,
-            deleted,
-            "delete",
-            &site.session_key,
-        )
+        let deleted = "delete on {table} for each row".to_owned();
+        let truncated = Trigger {
+            name: "A_session_reaper_sessions_truncated".to_owned(),
+            table: &site.sessions,
+            when: "before truncate on {table} for each statement".to_owned(),
+            action: "session_reaper.sessions_truncated()".to_owned(),
+            paused: None,
+            once_attached: "",
+        };
+        let key = &site.session_key;
+        [
+            own("session_deleted", &site.sessions, deleted, "delete", key),
+            truncated,
+        ]
     });
     let watched = site.watched.iter().map(Watch::trigger);
     watched
         .chain(reading)
         .chain(own_triggers)
-        .chain(evicting)
+        .chain(evicting.into_iter().flatten())
         .collect()
 }
 
