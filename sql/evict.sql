@@ -33,6 +33,27 @@ $$;
 
 comment on function session_reaper.session_deleted() is 'Has the cache forget a session that is deleted, by whomever.';
 
+-- Whoever truncates the table means every session. PostgreSQL has all these triggers fire before it truncates anything,
+-- so the links are still there.
+create or replace function session_reaper.sessions_truncated()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+begin
+    insert into session_reaper.pending_eviction (session_key, user_id, xid, begun_at, snapshot)
+    select s.:"session_key", l.user_id, l.xid, l.begun_at, l.snapshot
+    from :"session_schema".:"session_table" s
+    left join session_reaper.user_session l on l.session_key = s.:"session_key"
+    where (:is_expired) is not true;
+    return null;
+end
+$$;
+
+comment on function session_reaper.sessions_truncated() is 'Has the cache forget all sessions of a table that is truncated.';
+
 -- A key that does not fit our type is in no cache either: the site has not run with it yet.
 create or replace function session_reaper.paused_session_deleted()
 returns trigger

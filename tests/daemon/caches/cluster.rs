@@ -15,7 +15,7 @@ const SKIPPED: &str = "skipped: redis-server is not installed (Debian's redis-to
 const SLOTS: u32 = 16_384;
 
 pub struct Cluster {
-    nodes: Vec<CacheServer>,
+    pub nodes: Vec<CacheServer>,
 }
 
 impl Cluster {
@@ -117,7 +117,7 @@ impl Cluster {
     }
 
     /// What is left anywhere.
-    async fn left(&self) -> usize {
+    pub async fn left(&self) -> usize {
         let mut left = 0;
         for node in &self.nodes {
             left += node.ask::<usize>("DBSIZE").await.unwrap_or(0);

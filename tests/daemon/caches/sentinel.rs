@@ -16,7 +16,7 @@ use crate::stage::wait_until;
 /// A master, its replica, and a Sentinel that promotes it after half a second.
 pub struct Pair {
     pub master: CacheServer,
-    replica: CacheServer,
+    pub replica: CacheServer,
     sentinel: CacheServer,
 }
 
@@ -71,7 +71,7 @@ impl Pair {
     }
 }
 
-const SKIPPED: &str = "skipped: redis-sentinel is not installed (Debian's redis-tools has it)";
+pub const SKIPPED: &str = "skipped: redis-sentinel is not installed (Debian's redis-tools has it)";
 
 async fn fill(server: &CacheServer, session_keys: &[String]) {
     let entries: Vec<_> = session_keys.iter().map(|key| (entry(key), 1)).collect();
