@@ -22,7 +22,7 @@ begin
             session_key %s not null,
             queued_in xid8 not null default pg_catalog.pg_current_xact_id(),
             was_there boolean not null,
-            xid xid8 not null default pg_catalog.pg_current_xact_id(),
+            xid xid8,
             begun_at timestamptz not null default pg_catalog.now(),
             snapshot pg_snapshot not null default pg_catalog.pg_current_snapshot()
         ) $table$, session_key_type);
@@ -46,13 +46,16 @@ create index unread_by_transaction on session_reaper.unread (queued_in);
 alter table session_reaper.unread replica identity full;
 -- Almost every row is deleted within a second.
 alter table session_reaper.unread set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 10000);
+-- Once full, it has to look full until the daemon has emptied it and asked for the table to be read again: a vacuum that
+-- gave pages back in between would make everybody forget that there were writes that nobody noted (P1).
+alter table session_reaper.unread set (vacuum_truncate = off);
 
 comment on table session_reaper.unread is
     'Keys of sessions whose data was written and has not been read yet for the user in it. A key is a bearer credential: no role but the daemon''s may read this.';
 comment on column session_reaper.unread.session_key is 'The session. May be gone by now.';
 comment on column session_reaper.unread.queued_in is 'The transaction that put this row here: the writer, or the daemon that could not link it yet.';
 comment on column session_reaper.unread.was_there is 'The session existed before this write, so its user may have been in it for longer.';
-comment on column session_reaper.unread.xid is 'Top-level id of the transaction that wrote the data.';
+comment on column session_reaper.unread.xid is 'Top-level id of the transaction that wrote the data; null if that put this row here itself.';
 comment on column session_reaper.unread.begun_at is 'now() of that transaction.';
 comment on column session_reaper.unread.snapshot is 'What that transaction saw.';
 
@@ -76,8 +79,7 @@ create table session_reaper.table_reading (
     sessions bigint not null default 0,
     linked bigint not null default 0,
     -- As text, so that a key that gets another type is in nobody's way.
-    reached text,
-    page_to text
+    reached text
 );
 
 insert into session_reaper.table_reading default values;
@@ -89,10 +91,27 @@ comment on column session_reaper.table_reading.complete is 'Every session has be
 comment on column session_reaper.table_reading.reason is 'Why it was asked for: installed, resumed, overflow.';
 comment on column session_reaper.table_reading.begun_at is 'When it was asked for.';
 comment on column session_reaper.table_reading.finished_at is 'When it was complete.';
-comment on column session_reaper.table_reading.sessions is 'How many sessions have been read.';
+comment on column session_reaper.table_reading.sessions is 'How many sessions have been read, without those of the pages that are there.';
 comment on column session_reaper.table_reading.linked is 'How many of these were linked to a user by it.';
-comment on column session_reaper.table_reading.reached is 'The last key that has been read. Kept here, as a key that the daemon sent as a parameter could reach the server''s log (P7).';
-comment on column session_reaper.table_reading.page_to is 'The last key of the page that is being read.';
+comment on column session_reaper.table_reading.reached is 'Up to this key the table has been cut into pages. Kept here, as a key that the daemon sent as a parameter could reach the server''s log (P7).';
+
+create table session_reaper.page (
+    id bigint generated always as identity primary key,
+    after_key text,
+    to_key text not null,
+    done boolean not null default false,
+    sessions bigint not null default 0,
+    linked bigint not null default 0
+);
+
+comment on table session_reaper.page is
+    'Stretches of the session table that are still to be read, or have been since the last ones were cut off. Whoever reads one locks its row: several may read at once, and what one leaves behind that dies is read by the next.';
+comment on column session_reaper.page.id is 'In the order of the keys.';
+comment on column session_reaper.page.after_key is 'The key before the first one; null for the beginning. A bearer credential (P7).';
+comment on column session_reaper.page.to_key is 'The last key. A bearer credential (P7).';
+comment on column session_reaper.page.done is 'It has been read.';
+comment on column session_reaper.page.sessions is 'How many sessions it had.';
+comment on column session_reaper.page.linked is 'How many of these were linked to a user by it.';
 
 create table session_reaper.unreadable (
     reason text primary key,

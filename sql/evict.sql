@@ -33,6 +33,27 @@ $$;
 
 comment on function session_reaper.session_deleted() is 'Has the cache forget a session that is deleted, by whomever.';
 
+-- Whoever truncates the table means every session. PostgreSQL has all these triggers fire before it truncates anything,
+-- so the links are still there.
+create or replace function session_reaper.sessions_truncated()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set row_security = off
+as $$
+begin
+    insert into session_reaper.pending_eviction (session_key, user_id, xid, begun_at, snapshot)
+    select s.:"session_key", l.user_id, l.xid, l.begun_at, l.snapshot
+    from :"session_schema".:"session_table" s
+    left join session_reaper.user_session l on l.session_key = s.:"session_key"
+    where (:is_expired) is not true;
+    return null;
+end
+$$;
+
+comment on function session_reaper.sessions_truncated() is 'Has the cache forget all sessions of a table that is truncated.';
+
 -- A key that does not fit our type is in no cache either: the site has not run with it yet.
 create or replace function session_reaper.paused_session_deleted()
 returns trigger
@@ -69,7 +90,7 @@ as $$
         select a.id, (pg_catalog.array_agg(a.xid order by a.begun_at, a.xid))[1] as xid, pg_catalog.min(a.begun_at) as begun_at,
             session_reaper.seen_by_all(pg_catalog.array_agg(a.snapshot)) as snapshot
         from (
-            select n.id, u.xid, u.begun_at, u.snapshot
+            select n.id, coalesce(u.xid, u.queued_in) as xid, u.begun_at, u.snapshot
             from session_reaper.unread u
             join session_reaper.pending_eviction n on n.session_key = u.session_key
             where u.ctid = any (places::tid[]) and n.user_id is null
@@ -200,7 +221,7 @@ end
 $$;
 
 comment on function session_reaper.evict_from_table(integer, double precision, text[]) is
-    'Evicts sessions from a cache that is a table, whose entries are called by these texts with the session key between them; says how many were due, and how many entries were locked.';
+    'Evicts sessions from a cache that is a table, whose entries are called by these pieces with the session key between them; says how many were due, and how many entries were locked.';
 
 -- The age of the login decides, as it does for a session that is still there: who logs in and out all the time must not
 -- keep an old revocation of his from settling. One that was deleted unread may have been anybody's.

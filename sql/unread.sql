@@ -4,15 +4,26 @@
 
 -- On every save of session data, so it does nothing but append. Past a size it does not even do that: without a
 -- daemon for days, the site's disk is worth more than this queue, and the whole table is read again afterwards.
+--
+-- How large the queue is costs as much to ask as to append. So a connection asks once, and then looks where its rows
+-- come to stand: one beyond the limit is the last that it appends unasked. What it remembers is a setting of its own,
+-- which no other app can see. Whoever sets that by hand gets a larger queue, and never a session that is not noted.
 create or replace function session_reaper.note_written()
 returns trigger
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    was_open boolean := coalesce(pg_catalog.current_setting('session_reaper.queue', true) = 'open', false);
+    is_open boolean;
 begin
-    if not session_reaper.is_queue_full() then
-        insert into session_reaper.unread (session_key, was_there) values (new.:"session_key", tg_op = 'UPDATE');
+    if was_open or not session_reaper.is_queue_full() then
+        insert into session_reaper.unread (session_key, was_there) values (new.:"session_key", tg_op = 'UPDATE')
+            returning ctid < ':queue_limit_place' into is_open;
+        if is_open <> was_open then
+            perform pg_catalog.set_config('session_reaper.queue', case when is_open then 'open' else 'full' end, false);
+        end if;
     else
         -- Holds a lock on the queue until the commit, so that nobody reads the table anew before it shows this write.
         perform from session_reaper.unread where false;
@@ -73,27 +84,31 @@ comment on function session_reaper.link_written() is
 -- What has been committed since the queue was last read: rows of transactions that "read_to" does not see. Those that
 -- were running then are looked up one by one, so that neither a transaction that stays open for an hour nor the rows
 -- that vacuum cannot take away because of it make this read anything twice.
-create or replace function session_reaper.unread_since(read_to pg_snapshot)
+-- "most" stands here, and not at the call, where it would come too late: whoever wants a thousand rows of a million
+-- reads a thousand.
+create or replace function session_reaper.unread_since(read_to pg_snapshot, most integer default null)
 returns table (place tid, session_key :session_key_base_type, was_there boolean, xid xid8, begun_at timestamptz, snapshot pg_snapshot)
 language sql
 stable
 set search_path = pg_catalog, pg_temp
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 as $$
-    (select u.ctid, u.session_key, u.was_there, u.xid, u.begun_at, u.snapshot
+    (select u.ctid, u.session_key, u.was_there, coalesce(u.xid, u.queued_in), u.begun_at, u.snapshot
     from pg_catalog.pg_snapshot_xip(read_to) running (xid)
     -- Each by the index: what others have queued since is of no interest here.
     cross join lateral (select w.ctid, w.* from session_reaper.unread w where w.queued_in = running.xid offset 0) u)
     union all
-    (select u.ctid, u.session_key, u.was_there, u.xid, u.begun_at, u.snapshot
+    (select u.ctid, u.session_key, u.was_there, coalesce(u.xid, u.queued_in), u.begun_at, u.snapshot
     from session_reaper.unread u
     where u.queued_in >= pg_catalog.pg_snapshot_xmax(read_to)
     order by u.queued_in)
+    limit most
 $$;
 
-comment on function session_reaper.unread_since(pg_snapshot) is
-    'Rows of session_reaper.unread that were committed after this snapshot. For the functions of this schema only.';
+comment on function session_reaper.unread_since(pg_snapshot, integer) is
+    'Rows of session_reaper.unread that were committed after this snapshot, up to "most" of them. For the functions of this schema only.';
 
 -- Called in a transaction that then calls link_unread(). Whoever holds the row of queue_reading reads; the others
 -- wait for it, holding nothing. "anew" reads the queue from its beginning, as the first reading of a daemon does:
@@ -120,8 +135,7 @@ begin
     return query
         with taken as materialized (
             select u.place, u.session_key, pg_catalog.pg_current_snapshot() as seen
-            from session_reaper.unread_since(since) u
-            limit most
+            from session_reaper.unread_since(since, most) u
         ), numbered as (
             select t.place, t.session_key, t.seen,
                 pg_catalog.dense_rank() over (order by t.session_key) as session_number,
@@ -139,9 +153,10 @@ $$;
 comment on function session_reaper.take_unread(integer, boolean) is
     'Up to "most" rows of session_reaper.unread, with the data of their sessions: null where the session is gone, and on all rows of a session but the first.';
 
--- The user's key in the type of the site, for many at once. One text that is no key of that type fails the quick way for
+-- The user's key in the type of the site, for many at once. As UTF-8 and not as text: letters that the encoding of the
+-- database lacks would fail the statement that brings them, and with it the reading of everything else. One text that is no key of that type fails the quick way for
 -- all; then each is looked at alone.
-create or replace function session_reaper.as_user_keys(texts text[])
+create or replace function session_reaper.as_user_keys(texts bytea[])
 returns :user_key_type[]
 language plpgsql
 immutable
@@ -151,12 +166,12 @@ declare
     keys :user_key_type[] := '{}';
 begin
     return array(
-        select cast(t.text as :user_key_type)
+        select cast(pg_catalog.convert_from(t.text, 'UTF8') as :user_key_type)
         from pg_catalog.unnest(texts) with ordinality as t (text, place) order by t.place);
 exception when data_exception then
     for i in 1 .. pg_catalog.cardinality(texts) loop
         begin
-            keys := keys || cast(texts[i] as :user_key_type);
+            keys := keys || cast(pg_catalog.convert_from(texts[i], 'UTF8') as :user_key_type);
         exception when data_exception then
             keys := keys || cast(null as :user_key_type);
         end;
@@ -165,23 +180,22 @@ exception when data_exception then
 end
 $$;
 
-comment on function session_reaper.as_user_keys(text[]) is
-    'These texts as keys of users; null for one that is no key of that type.';
+comment on function session_reaper.as_user_keys(bytea[]) is
+    'These texts, in UTF-8, as keys of users; null for one that is no key of that type.';
 
--- The timeout is for whoever calls this without having locked the sessions and users: the foreign keys lock them too.
+-- The foreign keys plan their look-ups by the settings in force here: a custom plan for each row would be most of the work.
 create or replace function session_reaper.make_links(
     keys :session_key_base_type[], user_ids :user_key_type[],
     xids xid8[], begun timestamptz[], snapshots pg_snapshot[], out linked bigint)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
+set plan_cache_mode = force_generic_plan
 set enable_seqscan = off
 set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 set row_security = off
-set lock_timeout = '1ms'
 as $$
 begin
     with made as (
@@ -227,8 +241,8 @@ comment on function session_reaper.make_links(:session_key_base_type[], :user_ke
 
 -- Makes the links that were found. Never waits for a row lock (P6), and never fails on a foreign key, whose message would
 -- put the key into the server's log (P7): what is locked is left out, to be tried again, and what is gone is forgotten.
--- First it tries without having looked who is locked, which is most of the work. There it waits for a millisecond at
--- most, and an error that is caught here is logged nowhere.
+-- First it tries without having looked who is locked, which is most of the work. There it waits for a moment at most,
+-- which is enough for others that link, too, and make the same table longer; an error that is caught here is logged nowhere.
 create or replace function session_reaper.link_found(
     keys :session_key_base_type[], user_ids :user_key_type[],
     xids xid8[], begun timestamptz[], snapshots pg_snapshot[],
@@ -242,6 +256,8 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 set row_security = off
+-- What is set below holds until the end of this function.
+set lock_timeout = '400ms'
 as $$
 declare
     free_keys :session_key_base_type[];
@@ -253,6 +269,7 @@ begin
         = (select pg_catalog.count(distinct f.user_id) from pg_catalog.unnest(user_ids) as f (user_id))
     then
         begin
+            perform pg_catalog.set_config('lock_timeout', '20ms', true);
             linked := session_reaper.make_links(keys, user_ids, xids, begun, snapshots);
             busy := '{}';
             return;
@@ -272,6 +289,7 @@ begin
         for key share skip locked);
     -- One by one: the app itself may be linking one of these, in a transaction that is open for long.
     linked := 0;
+    perform pg_catalog.set_config('lock_timeout', '1ms', true);
     for free in
         select f.*
         from rows from (
@@ -329,7 +347,7 @@ comment on function session_reaper.link_found(:session_key_base_type[], :user_ke
 -- since the first, as seen by all of them. Where it was there before, only the first reading of the table can tell;
 -- until that is complete, the session counts as older than every change.
 create or replace function session_reaper.link_unread(
-    places text[], kinds "char"[], user_texts text[], read_to pg_snapshot,
+    places text[], kinds "char"[], user_texts bytea[], read_to pg_snapshot,
     out linked bigint, out postponed bigint)
 language plpgsql
 security definer
@@ -348,7 +366,7 @@ declare
     busy :session_key_base_type[];
 begin
     with write as materialized (
-        select u.session_key, e.user_id, u.was_there, u.xid, u.begun_at, u.snapshot
+        select u.session_key, e.user_id, u.was_there, coalesce(u.xid, u.queued_in) as xid, u.begun_at, u.snapshot
         from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds), pg_catalog.unnest(user_ids))
             as e (place, kind, user_id)
         join session_reaper.unread u on u.ctid = e.place::tid
@@ -360,8 +378,10 @@ begin
         -- session younger either.
         select l.session_key, l.user_id, false, l.xid, l.begun_at, l.snapshot
         from (select distinct w.session_key, w.user_id from write w) k
-        join session_reaper.user_session l on l.session_key = k.session_key and l.user_id = k.user_id
-        where l.read
+        cross join lateral (
+            -- By the key: old statistics would have all links looked through by another index.
+            select r.* from session_reaper.user_session r where r.session_key = k.session_key offset 0) l
+        where l.user_id = k.user_id and l.read
     ), merged as (
         select w.session_key,
             (pg_catalog.array_agg(w.user_id))[1] as user_id,
@@ -370,7 +390,9 @@ begin
                     select from session_reaper.opened_anonymous o where o.session_key = w.session_key) as is_oldest,
             (pg_catalog.array_agg(w.xid order by w.begun_at, w.xid))[1] as xid,
             pg_catalog.min(w.begun_at) as begun_at,
-            session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) as snapshot
+            -- Hardly any has more than two, and a call costs more than all the rest here.
+            case when pg_catalog.count(*) = 1 then (pg_catalog.array_agg(w.snapshot))[1]
+                else session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) end as snapshot
         from candidate w
         group by w.session_key
     ), session as (
@@ -403,7 +425,7 @@ begin
         select f.linked, f.busy into linked, busy
             from session_reaper.link_found(link.keys, link.user_ids, link.xids, link.begun, link.snapshots) f;
         insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
-        select b.session_key, u.was_there, u.xid, u.begun_at, u.snapshot
+        select b.session_key, u.was_there, coalesce(u.xid, u.queued_in), u.begun_at, u.snapshot
         from pg_catalog.unnest(places) as e (place)
         join session_reaper.unread u on u.ctid = e.place::tid
         join pg_catalog.unnest(busy) as b (session_key) on b.session_key = u.session_key;
@@ -417,11 +439,14 @@ begin
     on conflict do nothing;
     -- What names nobody any more is nobody's.
     delete from session_reaper.user_session l
-    where l.read and l.session_key = any (array(
-        select u.session_key
+    where l.session_key = any (array(
+        -- One by one by the key: old statistics would have all links looked through by another index.
+        select k.session_key
         from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind)
         join session_reaper.unread u on u.ctid = e.place::tid
-        where e.kind = 'a'));
+        cross join lateral (
+            select r.session_key, r.read from session_reaper.user_session r where r.session_key = u.session_key offset 0) k
+        where e.kind = 'a' and k.read));
     perform session_reaper.date_unread_evictions(
         array(select e.place from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind) where e.kind = 'x'));
     delete from session_reaper.unread u where u.ctid = any (places::tid[]);
@@ -444,7 +469,7 @@ begin
 end
 $$;
 
-comment on function session_reaper.link_unread(text[], "char"[], text[], pg_snapshot) is
+comment on function session_reaper.link_unread(text[], "char"[], bytea[], pg_snapshot) is
     'Takes rows off session_reaper.unread: links the sessions in which a user was found (kind u), unlinks those that are nobody''s (a), and forgets the others. "read_to" says that nothing else was there.';
 
 create or replace function session_reaper.seen_by_all(snapshots pg_snapshot[])
@@ -476,53 +501,105 @@ language sql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    delete from session_reaper.opened_anonymous;
+    -- In this order: whoever cuts pages holds that row, and whoever reads one never waits for it.
     update session_reaper.table_reading t
     set complete = false, reason = why, begun_at = pg_catalog.clock_timestamp(), finished_at = null,
-        sessions = 0, linked = 0, reached = null, page_to = null
+        sessions = 0, linked = 0, reached = null;
+    delete from session_reaper.page;
+    delete from session_reaper.opened_anonymous;
 $$;
 
 comment on function session_reaper.read_all_again(text) is 'Has every session read for the user in it.';
 
 -- The next page of the table in key order, for whoever calls page() and link_page() in the same transaction.
-create or replace function session_reaper.claim_page(most integer)
-returns boolean
+create or replace function session_reaper.claim_page(most integer, out id bigint, out completed boolean)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_custom_plan
-set enable_seqscan = off
-set jit = off
-set row_security = off
 as $$
-declare
-    after_key :session_key_base_type;
 begin
-    select t.reached into after_key
-        from session_reaper.table_reading t
-        where not t.complete and not session_reaper.is_paused()
-        for update skip locked;
-    if not found then
-        return false;
+    completed := false;
+    if session_reaper.is_paused() then
+        return;
     end if;
-    update session_reaper.table_reading t
-    set page_to = (
-        select p.session_key
-        from (
-            select s.:"session_key" as session_key
-            from :"session_schema".:"session_table" s
-            where after_key is null or s.:"session_key" > after_key
-            order by s.:"session_key"
-            limit most
-        ) p
-        order by p.session_key desc
-        limit 1)::text;
-    return true;
+    id := session_reaper.free_page();
+    if id is null then
+        completed := session_reaper.cut_pages(most);
+        id := session_reaper.free_page();
+    end if;
 end
 $$;
 
 comment on function session_reaper.claim_page(integer) is
-    'Takes the next "most" sessions of the table to be read; false if all have been, or another daemon reads.';
+    'Takes the next page of the table to be read, of "most" sessions if there is none yet; null if all have been, or others have them in hand. "completed" says that this was found out just now.';
+
+create or replace function session_reaper.free_page()
+returns bigint
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select p.id from session_reaper.page p where not p.done order by p.id limit 1 for update skip locked
+$$;
+
+comment on function session_reaper.free_page() is 'Locks a page that nobody has read or has in hand.';
+
+-- Cuts off the next pages, so many that several may read for a while. The reading is complete when no page is left and
+-- no more can be cut.
+create or replace function session_reaper.cut_pages(most integer)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set row_security = off
+as $$
+declare
+    pages constant integer := 16;
+    after_key :session_key_base_type;
+    last_key text;
+begin
+    select t.reached into after_key from session_reaper.table_reading t where not t.complete for update skip locked;
+    if not found then
+        return false;
+    end if;
+    with read as (
+        delete from session_reaper.page p where p.done returning p.sessions, p.linked
+    )
+    update session_reaper.table_reading t
+    set sessions = t.sessions + r.sessions, linked = t.linked + r.linked
+    from (select pg_catalog.sum(d.sessions)::bigint as sessions, pg_catalog.sum(d.linked)::bigint as linked from read d) r
+    where r.sessions is not null;
+    insert into session_reaper.page (after_key, to_key)
+    select pg_catalog.lag(e.session_key, 1, after_key) over (order by e.place), e.session_key
+    from (
+        select k.session_key, k.place, pg_catalog.max(k.place) over () as last_place
+        from (
+            select s.:"session_key" as session_key, pg_catalog.row_number() over (order by s.:"session_key") as place
+            from :"session_schema".:"session_table" s
+            where after_key is null or s.:"session_key" > after_key
+            order by s.:"session_key"
+            limit most * pages
+        ) k
+    ) e
+    where e.place % most = 0 or e.place = e.last_place
+    order by e.place;
+    select p.to_key into last_key from session_reaper.page p order by p.id desc limit 1;
+    if found then
+        update session_reaper.table_reading t set reached = last_key;
+        return false;
+    end if;
+    update session_reaper.table_reading t
+    set complete = true, reached = null, finished_at = pg_catalog.clock_timestamp();
+    delete from session_reaper.opened_anonymous;
+    return true;
+end
+$$;
+
+comment on function session_reaper.cut_pages(integer) is
+    'Cuts the next pages of "most" sessions off the table, unless another daemon is at it; true if all have been read.';
 
 -- Not called immutable, which the conversion is not either: then each call would cost ten times as much, because
 -- PostgreSQL could not put the expression in its place.
@@ -539,13 +616,14 @@ comment on function session_reaper.key_digest(:session_key_base_type) is
 -- Handles are digests, since the page is looked up again in another statement, and by then rows may have moved. Sessions
 -- that are linked are passed over, and so are those in the queue: what stands there says how old their logins are, while
 -- what is found here counts as older than everything (P2).
-create or replace function session_reaper.page(out digest bytea, out data bytea)
+create or replace function session_reaper.page(page_id bigint, out digest bytea, out data bytea)
 returns setof record
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 set row_security = off
 as $$
@@ -553,7 +631,7 @@ declare
     after_key :session_key_base_type;
     last_key :session_key_base_type;
 begin
-    select t.reached, t.page_to into strict after_key, last_key from session_reaper.table_reading t;
+    select p.after_key, p.to_key into strict after_key, last_key from session_reaper.page p where p.id = page_id;
     return query
         select session_reaper.key_digest(s.:"session_key"), :data
         from :"session_schema".:"session_table" s
@@ -566,36 +644,37 @@ begin
 end
 $$;
 
-comment on function session_reaper.page() is 'The data of those sessions of the claimed page that are not linked.';
+comment on function session_reaper.page(bigint) is 'The data of those sessions of the claimed page that are not linked.';
 
 -- Links what was found in that page, as older than everything: nobody knows when these logged in.
-create or replace function session_reaper.link_page(
-    digests bytea[], user_texts text[], out linked bigint, out sessions bigint, out complete boolean)
+create or replace function session_reaper.link_page(page_id bigint, digests bytea[], user_texts bytea[], out sessions bigint)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 set plan_cache_mode = force_custom_plan
 set enable_seqscan = off
+set enable_bitmapscan = off
 set jit = off
 set row_security = off
 as $$
 declare
     after_key :session_key_base_type;
     last_key :session_key_base_type;
+    made bigint := 0;
     busy :session_key_base_type[];
     keys :session_key_base_type[];
     user_ids :user_key_type[];
 begin
-    select t.reached, t.page_to into strict after_key, last_key from session_reaper.table_reading t for update;
+    select p.after_key, p.to_key into strict after_key, last_key
+        from session_reaper.page p where p.id = page_id and not p.done for update;
     select pg_catalog.array_agg(s.:"session_key"), pg_catalog.array_agg(f.user_id) into keys, user_ids
         from rows from (pg_catalog.unnest(digests), pg_catalog.unnest(session_reaper.as_user_keys(user_texts)))
             as f (digest, user_id)
         join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = f.digest
         where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
           and f.user_id is not null;
-    linked := 0;
     if keys is not null then
-        select f.linked, f.busy into linked, busy
+        select f.linked, f.busy into made, busy
             from session_reaper.link_found(
                 keys, user_ids,
                 pg_catalog.array_fill('0'::xid8, array[pg_catalog.cardinality(keys)]),
@@ -604,28 +683,17 @@ begin
         insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
         select b.session_key, true, '0', '-infinity', '1:1:' from pg_catalog.unnest(busy) as b (session_key);
     end if;
-    complete := last_key is null;
-    sessions := 0;
-    if not complete then
-        select pg_catalog.count(*) into sessions
+    select pg_catalog.count(*) into sessions
         from :"session_schema".:"session_table" s
         where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key;
-    end if;
-    update session_reaper.table_reading t
-    set complete = link_page.complete,
-        reached = case when link_page.complete then null else t.page_to end,
-        page_to = null,
-        finished_at = case when link_page.complete then pg_catalog.clock_timestamp() end,
-        sessions = t.sessions + link_page.sessions,
-        linked = t.linked + link_page.linked;
-    if link_page.complete then
-        delete from session_reaper.opened_anonymous;
-    end if;
+    update session_reaper.page p
+    set done = true, sessions = link_page.sessions, linked = made
+    where p.id = page_id;
 end
 $$;
 
-comment on function session_reaper.link_page(bytea[], text[]) is
-    'Links the sessions of the page that claim_page() took, and goes on to the next; complete when that page was empty.';
+comment on function session_reaper.link_page(bigint, bytea[], bytea[]) is
+    'Links the sessions of the page that claim_page() took; returns how many it had, linked or not.';
 
 -- The queue takes nothing more while it is full, and only emptied does it get smaller. The lock is hardly waited for: all
 -- writers of sessions wait behind it.
@@ -660,7 +728,8 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
     delete from session_reaper.unread;
-    update session_reaper.table_reading t set complete = true where not t.complete
+    update session_reaper.table_reading t set complete = true where not t.complete;
+    delete from session_reaper.page;
 $$;
 
 comment on function session_reaper.stop_reading() is 'Forgets what has not been read.';

@@ -15,7 +15,7 @@ use std::{
 
 use crate::{
     connection::{Error, Pool, answered},
-    reading::{self, Linked, Page},
+    reading::{self, Claim, Linked},
     schema::Reading,
     worker::{InForce, Worker},
 };
@@ -48,17 +48,20 @@ impl Worker for Reader {
         if !self.reading.reads() {
             return Ok(Duration::from_secs(settings.listen.poll_interval_s));
         }
-        match self.drain().await {
-            // Another daemon, or another worker of this one, is at it.
-            Err(error) if error.is_lock_timeout() => {}
-            result => result?,
-        }
-        self.empty_full_queue().await?;
         let begun = Instant::now();
-        Ok(match self.read_page().await? {
-            None => Duration::from_secs(settings.link.poll_interval_s),
-            // The site must not notice (P6).
-            Some(_) => begun.elapsed().mul_f64(settings.link.pause_ratio),
+        let more_queued = match answered(&self.pool, self.drain_some()).await {
+            // Another daemon, or another worker of this one, is at it.
+            Err(error) if error.is_lock_timeout() => false,
+            result => result?,
+        };
+        if !more_queued {
+            self.empty_full_queue().await?;
+        }
+        Ok(if self.read_page().await?.is_some() || more_queued {
+            // The site must not notice (P6). Who is in a hurry, a revocation, drains without pauses.
+            begun.elapsed().mul_f64(settings.link.pause_ratio)
+        } else {
+            Duration::from_secs(settings.link.poll_interval_s)
         })
     }
 
@@ -138,28 +141,30 @@ impl Reader {
         Ok(!is_done)
     }
 
-    /// The next page of sessions that are older than the triggers; nothing if there are none, or another daemon is
-    /// at it.
+    /// The next page of sessions that are older than the triggers, and how many that were; nothing if there are none, or
+    /// others are at it.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses a statement.
-    pub async fn read_page(&self) -> Result<Option<Page>, Error> {
+    pub async fn read_page(&self) -> Result<Option<i64>, Error> {
         answered(&self.pool, async {
             let most = self.settings.now().link.batch_rows;
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await?;
             let find_user = |data: &[u8]| self.reading.find_user(data);
-            let Some(unlinked) = reading::claim_page(&transaction, most, find_user).await? else {
+            let claim = reading::claim_page(&transaction, most, find_user).await?;
+            let Claim::Page(unlinked) = claim else {
+                transaction.commit().await?;
+                if matches!(claim, Claim::Completed) {
+                    tracing::info!("every session has been read for its user");
+                }
                 return Ok(None);
             };
-            let page = reading::link_page(&transaction, &unlinked).await?;
+            let sessions = reading::link_page(&transaction, &unlinked).await?;
             let strange = reading::count_unreadable(&transaction, &unlinked.found).await?;
             transaction.commit().await?;
             self.complain(&strange);
-            if page.complete {
-                tracing::info!("every session has been read for its user");
-            }
-            Ok(Some(page))
+            Ok(Some(sessions))
         })
         .await
     }

@@ -72,7 +72,7 @@ pub async fn link_unread(transaction: &Transaction<'_>, unread: &Unread) -> Resu
         Some(Found::Unreadable(_)) | None => b'x' as i8,
     };
     let kinds: Vec<i8> = unread.found.iter().map(kind).collect();
-    let users: Vec<Option<&str>> = unread
+    let users: Vec<Option<&[u8]>> = unread
         .found
         .iter()
         .map(|found| user(found.as_ref()))
@@ -93,58 +93,65 @@ pub async fn link_unread(transaction: &Transaction<'_>, unread: &Unread) -> Resu
     })
 }
 
-/// Sessions of the table that nobody has linked, and what was found in them.
+/// Sessions of a page of the table that nobody has linked, and what was found in them.
 #[derive(Debug, Default)]
 pub struct Unlinked {
+    page: i64,
     /// Handles of the sessions.
     digests: Vec<Vec<u8>>,
     /// What was found in each.
     pub found: Vec<Option<Found>>,
 }
 
-/// Claims and reads the next `most` sessions of the table; nothing if all have been read, or another daemon is at it.
+/// Whether there is a page to read.
+#[derive(Debug)]
+pub enum Claim {
+    /// This one, of which the rest has to be read in the same transaction.
+    Page(Unlinked),
+    /// The last one has been read, as was found out just now.
+    Completed,
+    /// All have been read, or somebody else has the rest in hand.
+    Nothing,
+}
+
+/// Claims and reads the next page of the table, of `most` sessions if others did not cut it.
 pub async fn claim_page(
     transaction: &Transaction<'_>,
     most: u32,
     find_user: impl Fn(&[u8]) -> Found,
-) -> Result<Option<Unlinked>, Error> {
+) -> Result<Claim, Error> {
     let claimed = transaction
         .query_one(
             "-- reading::claim_page
-            select session_reaper.claim_page($1)",
+            select c.id, c.completed from session_reaper.claim_page($1) c",
             &[&i32::try_from(most).unwrap_or(i32::MAX)],
         )
         .await?;
-    if !claimed.get::<_, bool>(0) {
-        return Ok(None);
-    }
+    let Some(page) = claimed.get::<_, Option<i64>>(0) else {
+        return Ok(match claimed.get(1) {
+            true => Claim::Completed,
+            false => Claim::Nothing,
+        });
+    };
     let statement = "-- reading::page
-        select p.digest, p.data from session_reaper.page() p";
-    let mut unlinked = Unlinked::default();
-    each(transaction, statement, &[], |row| {
+        select p.digest, p.data from session_reaper.page($1) p";
+    let mut unlinked = Unlinked {
+        page,
+        ..Unlinked::default()
+    };
+    each(transaction, statement, &[&page], |row| {
         unlinked.digests.push(row.get(0));
         unlinked
             .found
             .push(row.get::<_, Option<&[u8]>>(1).map(&find_user));
     })
     .await?;
-    Ok(Some(unlinked))
+    Ok(Claim::Page(unlinked))
 }
 
-/// What became of a page.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Page {
-    /// Links that were made.
-    pub linked: i64,
-    /// Sessions that the page had.
-    pub sessions: i64,
-    /// Whether that was the end of the table.
-    pub complete: bool,
-}
-
-/// Links the sessions of the page that was claimed in this transaction, and goes on to the next one.
-pub async fn link_page(transaction: &Transaction<'_>, page: &Unlinked) -> Result<Page, Error> {
-    let (digests, users): (Vec<&[u8]>, Vec<&str>) = page
+/// Links the sessions of the page that was claimed in this transaction; returns how many it had, linked or not.
+pub async fn link_page(transaction: &Transaction<'_>, page: &Unlinked) -> Result<i64, Error> {
+    let (digests, users): (Vec<&[u8]>, Vec<&[u8]>) = page
         .digests
         .iter()
         .zip(&page.found)
@@ -153,15 +160,11 @@ pub async fn link_page(transaction: &Transaction<'_>, page: &Unlinked) -> Result
     let row = transaction
         .query_one(
             "-- reading::link_page
-            select p.linked, p.sessions, p.complete from session_reaper.link_page($1, $2) p",
-            &[&digests, &users],
+            select session_reaper.link_page($1, $2, $3)",
+            &[&page.page, &digests, &users],
         )
         .await?;
-    Ok(Page {
-        linked: row.get(0),
-        sessions: row.get(1),
-        complete: row.get(2),
-    })
+    Ok(row.get(0))
 }
 
 /// Counts data in which no user could be found, by what was wrong with it; returns these words.
@@ -200,9 +203,9 @@ pub async fn empty_full_queue(transaction: &Transaction<'_>) -> Result<bool, Err
     Ok(row.get(0))
 }
 
-fn user(found: Option<&Found>) -> Option<&str> {
+fn user(found: Option<&Found>) -> Option<&[u8]> {
     match found {
-        Some(Found::User(user)) => Some(user),
+        Some(Found::User(user)) => Some(user.as_bytes()),
         _ => None,
     }
 }

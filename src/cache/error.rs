@@ -55,8 +55,8 @@ pub enum Failure {
     NoPassword(&'static str),
     /// The user may not do it.
     #[error(
-        "the user lacks a right; it needs ~ for the keys, +unlink, +select for another database than 0, +wait for \
-         cache.min_replicas, +cluster|slots and +asking in a cluster"
+        "the user lacks a right; it needs ~ for the keys, +unlink, +select for another database than 0, +set and \
+         +wait for cache.min_replicas, +cluster|slots and +asking in a cluster"
     )]
     NotAllowed,
     /// There are fewer databases.
@@ -78,7 +78,9 @@ pub enum Failure {
     #[error("Sentinel knows no master under the name in cache.sentinel_master")]
     NoMaster,
     /// It is busy with itself.
-    #[error("it is not ready for writes (loading, saving or without its replicas); see its log")]
+    #[error(
+        "it is not ready for writes (loading, full, unable to save, or without its replicas); see its log"
+    )]
     NotReady,
     /// Too few replicas have taken the eviction over.
     #[error(
@@ -178,7 +180,7 @@ impl Failure {
             // In its protected mode, it takes nobody in from elsewhere without one.
             "NOAUTH" | "DENIED" => Self::NoPassword(password),
             "WRONGPASS" => Self::Password(password),
-            "MISCONF" | "NOREPLICAS" | "BUSY" | "UNBLOCKED" => Self::NotReady,
+            "MISCONF" | "NOREPLICAS" | "OOM" | "BUSY" | "UNBLOCKED" => Self::NotReady,
             _ => Self::Refuses,
         }
     }

@@ -48,6 +48,11 @@ impl Names {
     pub fn entry(&self, session_key: &str) -> String {
         self.pieces.join(session_key)
     }
+
+    /// What looks like an entry and is none.
+    pub(super) fn marker(&self, nth: u32) -> String {
+        self.entry(&format!("session-reaper-{nth}"))
+    }
 }
 
 fn filled_in(piece: &str, settings: &settings::Cache) -> Result<String, &'static str> {

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use crate::settings;
 use memcached::Memcached;
-use redis::{Cluster, Sentinel, Servers};
+use redis::{Cluster, Following, Sentinel, Servers};
 
 pub use error::{Error, Failure};
 pub use key::Names;
@@ -95,11 +95,15 @@ impl Cache {
     }
 
     async fn try_once(&mut self, entries: &[String], deadline: Instant) -> Result<(), Error> {
-        let replicas = self.replicas;
+        let (needed, names) = (self.replicas, &self.names);
+        let following = Following {
+            needed,
+            marker: names.marker(0),
+        };
         match &mut self.servers {
-            Kind::Redis(servers) => servers.evict(entries, replicas, deadline).await,
-            Kind::Sentinel(sentinel) => sentinel.evict(entries, replicas, deadline).await,
-            Kind::Cluster(cluster) => cluster.evict(entries, replicas, deadline).await,
+            Kind::Redis(servers) => servers.evict(entries, &following, deadline).await,
+            Kind::Sentinel(sentinel) => sentinel.evict(entries, &following, deadline).await,
+            Kind::Cluster(cluster) => cluster.evict(entries, needed, names, deadline).await,
             Kind::Memcached(servers) => servers.evict(entries, deadline).await,
         }
     }

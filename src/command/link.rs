@@ -2,6 +2,7 @@
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
+use futures_util::future::try_join_all;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
@@ -17,8 +18,12 @@ use crate::{
     worker::InForce,
 };
 
-/// A daemon has the page in hand; it lets go of it after that page.
-const DAEMON_IS_AT_IT: Duration = Duration::from_millis(20);
+/// Others have the rest in hand: a daemon, or our own other connections.
+const OTHERS_ARE_AT_IT: Duration = Duration::from_millis(20);
+
+/// Who says `link` does not want to wait. Each keeps a processor of the server busy at most, and so does each of what
+/// the app has running meanwhile.
+const CONNECTIONS: usize = 4;
 
 pub async fn link(
     arguments: &Link,
@@ -48,15 +53,29 @@ pub async fn link(
     let bar = ProgressBar::new(u64::try_from(total).unwrap_or_default()).with_style(style()?);
     bar.set_position(u64::try_from(before.sessions_read).unwrap_or_default());
     reader.drain().await?;
-    while !stop.is_stopped() {
-        match reader.read_page().await? {
-            Some(page) => bar.inc(u64::try_from(page.sessions).unwrap_or_default()),
-            None if unread::read(&client).await?.table_read => break,
-            None => tokio::time::sleep(DAEMON_IS_AT_IT).await,
-        }
-    }
+    try_join_all((0..CONNECTIONS).map(|_| read_pages(&reader, &client, &stop, &bar))).await?;
+    // What was locked for a moment, by one of these connections too, has been put there.
+    reader.drain().await?;
     bar.finish_and_clear();
     print(arguments, &client, begun).await
+}
+
+/// Reads pages until there are none left, nobody else's either. Each page is one transaction, so that several may be read
+/// at once, and one that was interrupted is read by the next.
+async fn read_pages(
+    reader: &Reader,
+    client: &tokio_postgres::Client,
+    stop: &Stop,
+    bar: &ProgressBar,
+) -> Result<(), crate::connection::Error> {
+    while !stop.is_stopped() {
+        match reader.read_page().await? {
+            Some(sessions) => bar.inc(u64::try_from(sessions).unwrap_or_default()),
+            None if unread::read(client).await?.table_read => break,
+            None => tokio::time::sleep(OTHERS_ARE_AT_IT).await,
+        }
+    }
+    Ok(())
 }
 
 fn style() -> Result<ProgressStyle, Failure> {

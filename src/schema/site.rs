@@ -71,6 +71,10 @@ impl Table {
     }
 }
 
+/// What PostgreSQL is built with nearly everywhere. Where it is not, connections ask later or sooner whether the queue is
+/// full, and get the same answer.
+const PAGE_BYTES: u64 = 8192;
+
 impl Column {
     /// A value of this column as text that looks the same on every connection.
     fn as_text(&self, value: &str) -> String {
@@ -155,6 +159,8 @@ impl Site {
             .as_ref()
             .map(|table| quote_literal(&table.quoted()));
         variables.insert("cache_relation", cache.unwrap_or_else(|| "null".to_owned()));
+        let first_beyond = format!("({},0)", self.queue_limit_bytes / PAGE_BYTES);
+        variables.insert("queue_limit_place", first_beyond);
         variables
     }
 

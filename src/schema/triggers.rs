@@ -33,32 +33,21 @@ pub struct Paused {
     pub(super) action: String,
 }
 
+const DELETED: &str = "delete on {table} for each row";
+
 /// All that this site needs.
 pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
-    // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade to the links.
-    let own = |name: &str, table, when: String, event, key: &Column| Trigger {
-        name: format!("A_session_reaper_{name}"),
-        table,
-        when: format!("after {when}"),
-        action: format!("session_reaper.{name}()"),
-        paused: Some(Paused {
-            event,
-            action: format!("session_reaper.paused_{name}({})", place(key)),
-        }),
-        once_attached: "",
-    };
     let renamed = |column: &Column| {
         let key = quote_identifier(&column.name);
         format!(
             "update of {key} on {{table}} for each row when (old.{key} is distinct from new.{key})"
         )
     };
-    let deleted = "delete on {table} for each row".to_owned();
     let own_triggers = [
         own(
             "user_deleted",
             &site.users,
-            deleted,
+            DELETED.to_owned(),
             "delete",
             &site.user_key,
         ),
@@ -87,22 +76,53 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         // What was written while it was not there, nobody has noted.
         once_attached: "select session_reaper.read_all_again('installed')",
     });
-    let deleted = "delete on {table} for each row".to_owned();
-    let evicting = site.is_cached.then(|| {
-        own(
-            "session_deleted",
-            &site.sessions,
-            deleted,
-            "delete",
-            &site.session_key,
-        )
-    });
     let watched = site.watched.iter().map(Watch::trigger);
     watched
         .chain(reading)
         .chain(own_triggers)
-        .chain(evicting)
+        .chain(evicting(site))
         .collect()
+}
+
+/// Those that note for a cache which sessions have left their table, whoever had them go (P5). A table that is truncated
+/// during a pause is beyond them.
+fn evicting(site: &Site) -> Vec<Trigger<'_>> {
+    if !site.is_cached {
+        return Vec::new();
+    }
+    let (table, key) = (&site.sessions, &site.session_key);
+    let truncated = Trigger {
+        name: "A_session_reaper_sessions_truncated".to_owned(),
+        table,
+        when: "before truncate on {table} for each statement".to_owned(),
+        action: "session_reaper.sessions_truncated()".to_owned(),
+        paused: None,
+        once_attached: "",
+    };
+    let deleted = own("session_deleted", table, DELETED.to_owned(), "delete", key);
+    vec![deleted, truncated]
+}
+
+/// One that does its work, more slowly, in a pause as well.
+fn own<'a>(
+    name: &str,
+    table: &'a Table,
+    when: String,
+    event: &'static str,
+    key: &Column,
+) -> Trigger<'a> {
+    Trigger {
+        // Capital letters sort before PostgreSQL's own "RI_..." triggers, which cascade to the links.
+        name: format!("A_session_reaper_{name}"),
+        table,
+        when: format!("after {when}"),
+        action: format!("session_reaper.{name}()"),
+        paused: Some(Paused {
+            event,
+            action: format!("session_reaper.paused_{name}({})", place(key)),
+        }),
+        once_attached: "",
+    }
 }
 
 /// A column as two arguments of a trigger: its number, by which it is found under another name, and its name, by

@@ -19,7 +19,7 @@ pub struct Cache {
     /// `user:password@`; for Sentinel these are the Sentinels' own, while the database is the master's.
     pub servers: Vec<String>,
     /// User of Redis' access control lists. It needs no more than `resetkeys ~*KEY* -@all +unlink`, where `KEY` is what
-    /// all entries have in common; `+select` for another database than 0, `+wait` with `min_replicas`, and in a cluster
+    /// all entries have in common; `+select` for another database than 0, `+set +wait` with `min_replicas`, and in a cluster
     /// `+cluster|slots +asking`.
     pub user: Option<String>,
     /// File that holds nothing but the password; it goes before one in `servers`.

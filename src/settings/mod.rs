@@ -131,7 +131,8 @@ pub struct Link {
     pub poll_interval_s: u64,
     /// Most sessions in one transaction.
     pub batch_rows: u32,
-    /// Pause after each batch of sessions from before the installation, as a multiple of the time that it took.
+    /// Pause of the daemon after each batch, of new sessions or of those from before the installation, as a multiple of
+    /// the time that it took. A revocation waits for none.
     pub pause_ratio: f64,
     /// File with Django's `SECRET_KEY` on its first line and `SECRET_KEY_FALLBACKS` below: sessions that were opened under
     /// an older password are then told by their hash. Needs a restart.

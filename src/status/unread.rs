@@ -37,7 +37,8 @@ pub async fn read(client: &Client) -> Result<Unread, Error> {
     let row = client
         .query_one(
             "-- status::unread::read
-            select t.complete, t.reason, t.sessions,
+            select t.complete, t.reason,
+                   t.sessions + (select coalesce(sum(p.sessions), 0)::bigint from session_reaper.page p),
                    (select nullif(s.reltuples, -1)::bigint
                     from pg_catalog.pg_constraint c
                     join pg_catalog.pg_class s on s.oid = c.confrelid

@@ -17,9 +17,11 @@ ZONE = "America/New_York"
 
 
 def node(name):
-    """Node looks for packages beside the file."""
+    """Node looks for packages beside the files."""
     installed = TARGET / "apps-node" / name
-    return ["node", shutil.copy(HERE / name / "app.mjs", installed)]
+    for source in (HERE / name).glob("*.mjs"):
+        shutil.copy(source, installed)
+    return ["node", installed / "app.mjs"]
 
 
 @dataclasses.dataclass(frozen=True)

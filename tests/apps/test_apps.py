@@ -1,4 +1,4 @@
-"""The same story with every app, none of which has a line for session-reaper."""
+"""The same story with every app. None needs a line for session-reaper to play its part in it."""
 
 import contextlib
 import os

@@ -4,7 +4,10 @@
 use std::time::Duration;
 
 use futures_util::stream::StreamExt;
-use session_reaper::settings::{Cache, CacheKind, Cached, Settings};
+use session_reaper::{
+    demo::site,
+    settings::{Cache, CacheKind, Cached, Settings},
+};
 use tokio_postgres::Client;
 
 use crate::{
@@ -139,6 +142,27 @@ async fn a_session_that_is_deleted_by_other_hands_is_forgotten_and_so_is_one_tha
     database.settled().await;
     assert_eq!(cached(&database, &sessions).await, 1);
     assert_eq!(cached(&database, &sessions[2..]).await, 1);
+}
+
+/// An emergency brake of operators, which no row trigger sees.
+#[tokio::test]
+async fn truncated_sessions_are_forgotten_and_those_that_had_expired_are_not_asked_for() {
+    let database = cached_site().await;
+    let users = database.users(2).await;
+    let mut sessions = log_in(&database, users[0], 3).await;
+    sessions.extend(log_in(&database, users[1], 2).await);
+    site::abandon(&database.client, 50).await.unwrap();
+    database
+        .batch_execute("truncate django_session cascade")
+        .await
+        .unwrap();
+    assert_eq!(pending(&database).await, 5);
+    assert_eq!(cached(&database, &sessions).await, 5);
+    let theirs = "select count(distinct user_id) from session_reaper.pending_eviction";
+    assert_eq!(database.number(theirs).await, 2);
+
+    let _daemon = database.daemon_with(settings()).await;
+    forgotten(&database, &sessions).await;
 }
 
 /// P4 and P5 together: the row goes with the change, the entry as soon as a daemon is back.
@@ -318,9 +342,7 @@ async fn who_logs_in_and_out_all_the_time_keeps_no_old_revocation_open() {
 #[tokio::test]
 async fn a_purge_leaves_nothing_to_forget() {
     let database = cached_site().await;
-    session_reaper::demo::site::abandon(&database.client, 50)
-        .await
-        .unwrap();
+    site::abandon(&database.client, 50).await.unwrap();
     let cache = [
         ("SESSION_REAPER_CACHE_KIND", "table"),
         ("SESSION_REAPER_CACHE_TABLE", "django_cache"),

@@ -1,11 +1,11 @@
 //! Caches, real ones: what [`Cache::evict`] confirms is not there any more (P5), and nothing that it says shows a key or a
 //! password (P7).
 
-mod cluster;
+pub mod cluster;
 mod many;
 mod memcached;
 mod redis;
-mod sentinel;
+pub mod sentinel;
 pub mod server;
 
 use std::time::{Duration, Instant};

@@ -3,7 +3,10 @@
 
 use tokio_postgres::Client;
 
-use crate::stage::{Database, server, server_with_two_phase_commit};
+use crate::{
+    reading::read_table,
+    stage::{Database, server, server_with_two_phase_commit},
+};
 
 const OPEN: &str = "insert into django_session values ('key', $1, now() + interval '1 day')";
 const SAVE: &str = "update django_session set session_data = $1 where session_key = 'key'";
@@ -19,8 +22,7 @@ async fn data(database: &Database, user: i32, seen: i32) -> String {
 
 /// A site whose table has been read, since it is empty.
 async fn site(database: &Database) -> i32 {
-    let read = "update session_reaper.table_reading set complete = true";
-    database.batch_execute(read).await.unwrap();
+    read_table(database).await;
     database.users(1).await[0]
 }
 
@@ -38,7 +40,7 @@ async fn read(database: &Database, user: i32) {
             from session_reaper.take_unread(100, false) u)
         select session_reaper.link_unread(
             places, array_fill('u'::\"char\", array[cardinality(places)]),
-            array_fill($1::text, array[cardinality(places)]), seen)
+            array_fill(convert_to($1, 'UTF8'), array[cardinality(places)]), seen)
         from taken";
     let user = user.to_string();
     let client = database.connect().await;

@@ -262,3 +262,37 @@ async fn a_revocation_that_waits_for_long_names_who_it_waits_for() {
         "{found:#?}"
     );
 }
+
+/// What nobody can do has to be known by whoever relies on it.
+#[tokio::test]
+async fn a_cache_inside_the_apps_processes_is_told_that_nobody_evicts_from_it_and_how_to_live_with_it()
+ {
+    let database = Database::create().await;
+    let _daemon = database.daemon().await;
+    let in_process = [("SESSION_REAPER_CACHE_KIND", "in_process")];
+    let ended = run_with(database.url(), &["doctor", "--json"], &in_process).await;
+    let found = ailments(&ended);
+    let told = found.iter().find(|f| f.starts_with("cache warn: "));
+    let told = told.unwrap_or_else(|| panic!("{found:#?}"));
+    for part in [
+        "LocMemCache",
+        "which nobody else can evict from",
+        "until it expires or the process restarts",
+        "Redis, Valkey, Memcached or database cache",
+        "django.contrib.sessions.backends.db",
+    ] {
+        assert!(told.contains(part), "{told} does not say {part}");
+    }
+    // Worth knowing, and nothing that a daemon could be asked to mend.
+    assert_eq!(ended.code, Some(0));
+
+    let none = findings(&examine(&database).await);
+    let none = none.iter().find(|f| f["check"] == "cache").unwrap();
+    assert_eq!(none["verdict"], "ok");
+    assert!(
+        none["says"]
+            .as_str()
+            .unwrap()
+            .contains("until [cache] names its cache")
+    );
+}

@@ -8,6 +8,7 @@
 mod age;
 mod bad_input;
 mod binary;
+mod cache_trouble;
 mod cached;
 mod caches;
 mod codec;

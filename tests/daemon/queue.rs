@@ -2,11 +2,11 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use miniz_oxide::deflate::compress_to_vec_zlib;
-use session_reaper::codec::MAX_BYTES;
+use session_reaper::{codec::MAX_BYTES, settings::Settings};
 
 use crate::{
-    reading::{data, exists, links, log_in, open, queued},
-    stage::{Database, server, wait_until},
+    reading::{data, exists, links, log_in, open, queued, read_table},
+    stage::{Database, connect, server, start_server, wait_until},
 };
 
 /// What takes rows off the queue, as the daemon does it, and how many of them; nothing is found in any.
@@ -16,7 +16,7 @@ const DRAIN: &str = "with taken as materialized (
     linked as materialized (
         select l.* from taken, session_reaper.link_unread(
             places, array_fill('x'::\"char\", array[cardinality(places)]),
-            array_fill(null::text, array[cardinality(places)]), seen) l)
+            array_fill(null::bytea, array[cardinality(places)]), seen) l)
     select cardinality(t.places)::bigint from taken t, linked";
 
 /// Sessions of bots, as many at once.
@@ -170,13 +170,9 @@ async fn hostile_data_and_ids_that_are_no_keys_or_nobodys_are_counted_and_hold_u
         ("text", "seven", "eight"),
     ] {
         let database = site_with_keys_of(kind, user).await;
-        let _daemon = database.daemon().await;
         // Or what is read from the table as well counts twice.
-        wait_until("the table has been read", || async {
-            let complete = "select complete::integer::bigint from session_reaper.table_reading";
-            database.number(complete).await == 1
-        })
-        .await;
+        read_table(&database).await;
+        let _daemon = database.daemon().await;
         for (data, _) in &hostile {
             open(&database, data).await;
         }
@@ -216,4 +212,69 @@ async fn hostile_data_and_ids_that_are_no_keys_or_nobodys_are_counted_and_hold_u
         expected.retain(|_, count| *count > 0);
         assert_eq!(counted, expected.into_iter().collect::<Vec<_>>(), "{kind}");
     }
+}
+
+/// What is locked is put back, and comes up again while others go on writing.
+#[tokio::test]
+async fn almost_a_batch_of_locked_sessions_keeps_nobody_elses_change_from_being_honoured() {
+    let database = Database::create().await;
+    let users = database.users(2).await;
+    let mut app = database.connect().await;
+    let holder = app.transaction().await.unwrap();
+    let lock = "select from auth_user where id = $1 for update";
+    holder.execute(lock, &[&users[0]]).await.unwrap();
+    for _ in 0..4 {
+        log_in(&database, users[0]).await;
+    }
+    let mut settings = Settings::default();
+    settings.link.batch_rows = 10;
+    let _daemon = database.daemon_with(settings).await;
+    let crowd = database.connect().await;
+    let come = tokio::spawn(async move {
+        let cart = data(r#"{"cart":[1]}"#);
+        let statement = "insert into django_session
+            select md5(g::text || random()), $1, now() + interval '1 day' from generate_series(1, 2) g";
+        loop {
+            crowd.execute(statement, &[&cart]).await.unwrap();
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+        }
+    });
+    let key = log_in(&database, users[1]).await;
+    database.change_password(users[1]).await;
+    wait_until("the other user's session ends", || async {
+        !exists(&database, &key).await
+    })
+    .await;
+    come.abort();
+    holder.commit().await.unwrap();
+}
+
+/// What the database cannot write is no key of a user there.
+#[tokio::test]
+async fn an_id_in_letters_that_the_databases_encoding_lacks_holds_up_nobody() {
+    let server = start_server(&[]);
+    connect(&server.url("postgres"))
+        .await
+        .batch_execute("alter database template1 is_template false")
+        .await
+        .unwrap();
+    for statement in [
+        "drop database template1",
+        "create database template1 template template0 encoding 'LATIN1' lc_collate 'C' lc_ctype 'C'",
+    ] {
+        let client = connect(&server.url("postgres")).await;
+        client.batch_execute(statement).await.unwrap();
+    }
+    let database = Database::create_on(&server).await;
+    let user = database.users(1).await[0];
+    let _daemon = database.daemon().await;
+    open(&database, &data(r#"{"_auth_user_id":"\u6f22"}"#)).await;
+    let key = log_in(&database, user).await;
+    wait_until("the user's is linked", || async {
+        links(&database).await == 1
+    })
+    .await;
+    database.change_password(user).await;
+    database.settled().await;
+    assert!(!exists(&database, &key).await);
 }

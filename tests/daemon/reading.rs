@@ -56,6 +56,12 @@ pub async fn queued(database: &Database) -> i64 {
         .await
 }
 
+/// The table has been read, so that nothing but the queue says what was written.
+pub async fn read_table(database: &Database) {
+    let read = "update session_reaper.table_reading set complete = true";
+    database.batch_execute(read).await.unwrap();
+}
+
 pub async fn links(database: &Database) -> i64 {
     database
         .number("select count(*) from session_reaper.user_session")
@@ -135,7 +141,9 @@ async fn nothing_settles_before_all_sessions_from_before_the_installation_have_b
 #[tokio::test]
 async fn a_login_that_is_still_open_at_the_change_is_read_when_it_has_committed() {
     let database = Database::create().await;
-    let user = database.users(1).await[0];
+    read_table(&database).await;
+    let users = database.users(2).await;
+    let (user, other) = (users[0], users[1]);
     let _daemon = database.daemon().await;
     let mut app = database.connect().await;
     let login = app.transaction().await.unwrap();
@@ -147,6 +155,12 @@ async fn a_login_that_is_still_open_at_the_change_is_read_when_it_has_committed(
         )
         .await
         .unwrap();
+    // Read while that one is open, so that the daemon has to come back to it.
+    log_in(&database, other).await;
+    wait_until("the other is linked", || async {
+        links(&database).await == 1
+    })
+    .await;
     database.change_password(user).await;
     tokio::time::sleep(Duration::from_millis(200)).await;
     assert_eq!(database.open_revocations().await, 1);
@@ -221,6 +235,7 @@ async fn a_queue_that_is_full_fails_no_save_and_all_sessions_are_read_afterwards
         ..Site::default()
     };
     schema::migrate(&database.target(), &full).await.unwrap();
+    read_table(&database).await;
     let users = database.users(2).await;
     let bots = "insert into django_session
         select md5(g::text || random()), $1, now() + interval '1 day' from generate_series(1, 12000) g";
@@ -325,6 +340,8 @@ async fn a_session_that_its_user_has_left_is_nobodys() {
 #[tokio::test]
 async fn what_cannot_be_read_is_counted_and_keeps_nothing_from_settling() {
     let database = Database::create().await;
+    // Or what is read from the table as well counts twice.
+    read_table(&database).await;
     let user = database.users(1).await[0];
     let _daemon = database.daemon().await;
     for strange in [
@@ -385,7 +402,7 @@ async fn what_is_in_the_queue_is_not_read_from_the_table() {
         .unwrap();
     assert_eq!(
         database
-            .number("select count(*) from session_reaper.page()")
+            .number("select count(*) from session_reaper.page p, session_reaper.page(p.id)")
             .await,
         1
     );
@@ -452,6 +469,7 @@ async fn a_credential_version_counts_for_a_session_that_was_read_already() {
 #[tokio::test]
 async fn a_session_that_the_app_is_linking_itself_postpones_no_other() {
     let database = Database::create().await;
+    read_table(&database).await;
     let users = database.users(2).await;
     let key = log_in(&database, users[0]).await;
     let mut app = database.connect().await;
@@ -520,4 +538,56 @@ async fn a_long_queue_holds_up_no_revocation_of_what_is_linked() {
     .await;
     assert!(queued(&database).await > 0);
     assert_eq!(database.open_revocations().await, 1);
+}
+
+/// Or the writes that nobody noted would be forgotten between the reading of the queue and its emptying (P1).
+#[tokio::test]
+async fn a_queue_that_was_full_stays_full_for_a_vacuum_until_all_sessions_are_read_again() {
+    let database = Database::create_bare(server()).await;
+    let full = Site {
+        queue_mb: 1,
+        ..Site::default()
+    };
+    schema::migrate(&database.target(), &full).await.unwrap();
+    let fill = "insert into django_session
+        select md5(g::text), $1, now() + interval '1 day' from generate_series(1, 12000) g";
+    let cart = data(r#"{"cart":[1]}"#);
+    database.execute(fill, &[&cart]).await.unwrap();
+    for cleaned in [
+        "delete from session_reaper.unread",
+        "vacuum session_reaper.unread",
+    ] {
+        database.batch_execute(cleaned).await.unwrap();
+    }
+    let is_full = "select session_reaper.is_queue_full()::integer::bigint";
+    assert_eq!(database.number(is_full).await, 1);
+}
+
+/// A reader that dies, or takes its time, holds one page, and the reading is not complete without it.
+#[tokio::test]
+async fn a_page_that_somebody_has_in_hand_is_passed_over_and_not_forgotten() {
+    let database = Database::create_bare(server()).await;
+    let user = database.users(1).await[0];
+    for _ in 0..10 {
+        log_in(&database, user).await;
+    }
+    database.migrate().await;
+    let claim = "select session_reaper.claim_page(2)";
+    database.batch_execute(claim).await.unwrap();
+    let mut other = database.connect().await;
+    let dying = other.transaction().await.unwrap();
+    dying.batch_execute(claim).await.unwrap();
+    let _daemon = database.daemon_with(Settings::default()).await;
+    wait_until("the other pages are read", || async {
+        links(&database).await == 8
+    })
+    .await;
+    let complete = "select complete::integer::bigint from session_reaper.table_reading";
+    assert_eq!(database.number(complete).await, 0);
+    dying.rollback().await.unwrap();
+    wait_until("the reading is complete", || async {
+        database.number(complete).await == 1
+    })
+    .await;
+    assert_eq!(links(&database).await, 10);
 }

@@ -302,8 +302,8 @@ async fn reading_with_the_stamp_of_the_last_write_is_found_out() {
     );
     let sight = rewrite(
         "link_unread",
-        "session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) as snapshot",
-        "(pg_catalog.array_agg(w.snapshot order by w.begun_at desc))[1] as snapshot",
+        "session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) end as snapshot",
+        "(pg_catalog.array_agg(w.snapshot order by w.begun_at desc))[1] end as snapshot",
     );
     survivors_with(&format!("{last} {sight}")).await;
 }
@@ -316,4 +316,34 @@ async fn a_queue_that_forgets_transactions_in_progress_is_found_out() {
         "pg_snapshot_xip('1:1:') running (xid)",
     ))
     .await;
+}
+
+fn read_while_running(before: usize) -> Options {
+    Options {
+        before,
+        run_for: LONG_ENOUGH,
+        ..Options::with_seed(0)
+    }
+}
+
+#[tokio::test]
+async fn a_reading_of_the_table_that_skips_sessions_is_found_out() {
+    let sabotage = rewrite(
+        "page",
+        r#"and s."session_key" <= last_key"#,
+        r#"and s."session_key" <= last_key and s."session_key" not like '%7'"#,
+    );
+    let verdict = run_broken(25, &sabotage, read_while_running(200)).await;
+    assert!(!verdict.survivors.is_empty());
+}
+
+#[tokio::test]
+async fn settling_before_the_table_has_been_read_is_found_out() {
+    let sabotage = rewrite(
+        "may_be_unread",
+        "not (select t.complete from session_reaper.table_reading t)",
+        "false",
+    );
+    let verdict = run_broken(26, &sabotage, read_while_running(2000)).await;
+    assert!(!verdict.survivors.is_empty());
 }

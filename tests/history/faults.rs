@@ -22,7 +22,7 @@ pub struct Chaos {
     proxy: Proxy,
     /// Of a site that has one.
     cache: Option<Cache>,
-    rng: Rng,
+    pub(crate) rng: Rng,
     /// Daemons that ended though nobody killed them.
     pub deserters: Vec<String>,
 }
@@ -65,6 +65,9 @@ impl Chaos {
             self.wait(50..1500).await;
             if self.world.options.faults {
                 self.strike().await;
+            }
+            if self.world.options.before > 0 {
+                self.maybe_read_again().await;
             }
             self.muster();
         }

@@ -8,7 +8,7 @@ use std::{
 };
 
 pub use crate::change::{Cause, Change};
-use crate::{cache::Entries, saves::Register};
+use crate::{cache::Entries, readings::Readings, saves::Register};
 
 /// Microseconds since the run began.
 pub type Micros = u64;
@@ -88,6 +88,9 @@ pub struct Books {
     pub unserved: HashSet<String>,
     /// What sessions have to contain, and until when.
     pub saves: Register,
+    pub readings: Readings,
+    /// Logins by key and transaction that may have been read while the table was being read.
+    pub of_unknown_age: HashSet<(String, i64)>,
     /// What is known of the cache, where there is one.
     pub cache: Entries,
 }
@@ -110,6 +113,9 @@ impl Books {
             self.count("sessions that change hands");
         }
         self.count(&format!("login: {}", login.kind));
+        if self.readings.may_meet(login.begin.sent) {
+            self.note_unknown_age(&login);
+        }
         let recent = self.recent.entry(login.user).or_default();
         recent.push_back(login.key.clone());
         if recent.len() > 20 {
@@ -127,6 +133,24 @@ impl Books {
         let changes = self.changes.entry(change.user).or_default();
         let place = changes.partition_point(|other| other.published <= change.published);
         changes.insert(place, change);
+    }
+
+    /// It may count as older than every change, unless the app has linked it itself.
+    pub fn note_unknown_age(&mut self, login: &Login) {
+        let names = (login.key.clone(), login.transaction);
+        if login.first_write.is_some() && self.of_unknown_age.insert(names) {
+            self.count("logins that count as from before all changes");
+        }
+    }
+
+    /// The login as it may look to whoever has to end it.
+    pub fn as_read(&self, login: &Login) -> Login {
+        let names = (login.key.clone(), login.transaction);
+        let mut login = login.clone();
+        if self.of_unknown_age.contains(&names) {
+            login.first_write = Some(0);
+        }
+        login
     }
 
     /// A transaction that began then has written it.

@@ -20,6 +20,7 @@ mod ledger;
 mod lost;
 mod monitor;
 mod proxy;
+mod readings;
 mod rules;
 mod run;
 mod saves;
@@ -44,6 +45,7 @@ fn soak() -> Option<Options> {
         failovers: true,
         two_phase: seed.is_multiple_of(2),
         grace_s: if seed.is_multiple_of(3) { 2 } else { 0 },
+        before: if seed.is_multiple_of(5) { 200 } else { 0 },
         // Without one, revocations settle sooner.
         cached: !seed.is_multiple_of(5) && cache::is_installed(),
         ..Options::with_seed(seed)
@@ -77,6 +79,16 @@ async fn the_same_with_logins_that_take_long_to_verify() {
     let options = Options {
         more: Some(More::Reads),
         ..Options::with_seed(3)
+    };
+    assert!(run::run(options).await.is_clean());
+}
+
+#[tokio::test]
+async fn the_same_while_sessions_from_before_the_installation_are_read() {
+    let options = Options {
+        before: 200,
+        run_for: Duration::from_secs(12),
+        ..Options::with_seed(4)
     };
     assert!(run::run(options).await.is_clean());
 }

@@ -7,7 +7,7 @@ use tokio_postgres::{Client, Error};
 
 use crate::{
     ledger::{Books, Change, Login, Micros},
-    rules,
+    readings, rules,
     world::World,
 };
 
@@ -71,7 +71,11 @@ impl Open {
 pub async fn run(world: Arc<World>) {
     let mut client = world.connect().await;
     while !world.is_stopping() {
-        if look(&world, &client).await.is_err() {
+        let looked = match look(&world, &client).await {
+            Ok(()) => readings::look(&world, &client).await,
+            failed => failed,
+        };
+        if looked.is_err() {
             client = world.connect().await;
         }
         tokio::time::sleep(Duration::from_millis(60)).await;

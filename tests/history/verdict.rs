@@ -135,6 +135,7 @@ fn bystanders(books: &Books) -> impl Iterator<Item = String> {
 
 /// Whether a change may have ended a session that was found gone at `seen`.
 pub fn is_justified(books: &Books, login: &Login, seen: Micros) -> bool {
+    let login = &books.as_read(login);
     let own = books
         .changes_since(login)
         .any(|change| rules::may_end(login, change, seen));
@@ -143,12 +144,12 @@ pub fn is_justified(books: &Books, login: &Login, seen: Micros) -> bool {
 
 /// Whether a change of somebody's who was logged in before may have ended it.
 fn was_justified(books: &Books, login: &Login, seen: Micros) -> bool {
-    let mut next = login;
+    let mut next = login.clone();
     while let Some(previous) = next.previous {
-        let before = &books.logins[previous];
-        let ended = books.changes_since(before).any(|change| {
+        let before = books.as_read(&books.logins[previous]);
+        let ended = books.changes_since(&before).any(|change| {
             let served = !books.unserved.contains(&change.xid);
-            rules::may_end_before(before, next, change, seen, served)
+            rules::may_end_before(&before, &next, change, seen, served)
         });
         if ended {
             return true;

@@ -21,6 +21,7 @@ use tokio_postgres::{Client, Error, NoTls};
 use crate::{
     cache::Address,
     ledger::{Ledger, Micros},
+    readings,
     stand_in::StandIn,
 };
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub run_for: Duration,
     pub clients: u64,
     pub users: usize,
+    /// Sessions from before the installation. Where there are any, the whole table is read again now and then.
+    pub before: usize,
     pub grace_s: u64,
     pub two_phase: bool,
     pub daemons: usize,
@@ -72,6 +75,7 @@ impl Options {
             run_for: Duration::from_secs(8),
             clients: 30,
             users: 16,
+            before: 0,
             grace_s: 0,
             two_phase: false,
             daemons: 2,
@@ -147,6 +151,14 @@ impl World {
         let target = Target::resolve(&database, &Environment::default()).unwrap();
         let settings = settings::load(Some(Path::new(SETTINGS_FILE)), &Environment::default());
         let mut settings = settings.unwrap();
+        for _ in 0..world.options.users {
+            let user = world.sign_up(&client).await.unwrap();
+            world.ledger.books().users.push(user);
+        }
+        if world.options.before > 0 {
+            world.ledger.books().readings.ask();
+            readings::fill(&world, &client).await.unwrap();
+        }
         if world.cache.is_some() {
             settings.site.cached = Cached::Outside;
         }
@@ -155,10 +167,8 @@ impl World {
             client.batch_execute(READS_NOTHING).await.unwrap();
         }
         client.batch_execute(&world.options.sabotage).await.unwrap();
-        for _ in 0..world.options.users {
-            let user = world.sign_up(&client).await.unwrap();
-            world.ledger.books().users.push(user);
-        }
+        let installed = world.ledger.now();
+        world.ledger.books().readings.begin(installed);
         world
     }
 
@@ -203,8 +213,12 @@ impl World {
         contested.1.clone()
     }
 
-    /// Waits for the reading that follows an installation: until then, every session counts as one from before it.
+    /// Waits for the reading that follows an installation: until then, every session counts as one from before it. Not
+    /// where there are any, which have to end while they are being read.
     pub async fn wait_until_read(&self) {
+        if self.options.before > 0 {
+            return;
+        }
         for _ in 0..600 {
             let client = self.connect().await;
             let complete = "select t.complete from session_reaper.table_reading t";

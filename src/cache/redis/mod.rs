@@ -6,7 +6,6 @@
 mod cluster;
 mod node;
 mod sentinel;
-mod slot;
 
 use std::sync::Arc;
 
@@ -20,7 +19,7 @@ use super::address::Address;
 use super::error::Failure;
 
 pub(super) use cluster::Cluster;
-pub(super) use node::Node;
+pub(super) use node::{Following, Node};
 pub(super) use sentinel::Sentinel;
 
 /// Entries in one command: about half a millisecond of the server's time.
@@ -45,12 +44,12 @@ impl Servers {
     pub async fn evict(
         &mut self,
         entries: &[String],
-        replicas: u32,
+        following: &Following,
         deadline: Instant,
     ) -> Result<(), Error> {
         // All of them to the end: what can be evicted is, whatever becomes of the others.
         let asked = self.0.iter_mut();
-        let asked = asked.map(|node| node.evict(entries, replicas, deadline));
+        let asked = asked.map(|node| node.evict(entries, following, deadline));
         join_all(asked).await.into_iter().collect()
     }
 
@@ -64,14 +63,14 @@ impl Node {
     async fn evict(
         &mut self,
         entries: &[String],
-        replicas: u32,
+        following: &Following,
         deadline: Instant,
     ) -> Result<(), Error> {
         let mut pipeline = Pipeline::new();
         for batch in entries.chunks(BATCH) {
             pipeline.cmd("UNLINK").arg(batch);
         }
-        self.ask(pipeline, replicas, deadline)
+        self.ask(pipeline, following, deadline)
             .await
             .and_then(|replies| replies.into_iter().try_for_each(|reply| reply.map(|_| ())))
             .map_err(Error::at(self.address()))

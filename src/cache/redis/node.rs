@@ -17,6 +17,17 @@ pub(in crate::cache) struct Node {
     connection: Option<Connection>,
 }
 
+/// What proves that replicas have followed. WAIT counts those that have what this connection wrote last, and where that
+/// is nothing, it counts everybody (from Redis 7.2 on, and Valkey): an entry that the app has deleted itself, or an
+/// earlier try of ours, is nothing to write, and may be on a replica still. So something is written.
+#[derive(Clone)]
+pub(in crate::cache) struct Following {
+    /// How many replicas; none need no proof.
+    pub needed: u32,
+    /// A key that is nobody's, for a millisecond.
+    pub marker: String,
+}
+
 /// A reply, or why there is none.
 pub(super) type Reply = Result<Value, redis::ServerError>;
 
@@ -24,6 +35,28 @@ pub(super) type Reply = Result<Value, redis::ServerError>;
 struct Connection {
     commands: MultiplexedConnection,
     driver: JoinHandle<()>,
+}
+
+impl Following {
+    /// Nobody has to follow a question.
+    pub fn nobody() -> Self {
+        Self {
+            needed: 0,
+            marker: String::new(),
+        }
+    }
+
+    fn add_to(&self, pipeline: &mut Pipeline, deadline: Instant) {
+        if self.needed == 0 {
+            return;
+        }
+        let write = pipeline.cmd("SET").arg(&self.marker).arg(0);
+        write.arg("PX").arg(1);
+        // Half of the time, so that a late replica is told from a server that does not answer.
+        let left = deadline.saturating_duration_since(Instant::now()) / 2;
+        let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
+        pipeline.cmd("WAIT").arg(self.needed).arg(left);
+    }
 }
 
 impl Drop for Connection {
@@ -54,10 +87,10 @@ impl Node {
     pub(super) async fn ask(
         &mut self,
         pipeline: Pipeline,
-        replicas: u32,
+        following: &Following,
         deadline: Instant,
     ) -> Result<Vec<Result<Value, Failure>>, Failure> {
-        let replies = self.ask_openly(pipeline, replicas, deadline).await?;
+        let replies = self.ask_openly(pipeline, following, deadline).await?;
         let closed = |reply: Reply| reply.map_err(|error| self.failure_of(&error));
         let replies: Vec<_> = replies.into_iter().map(closed).collect();
         if replies.iter().any(Result::is_err) {
@@ -71,15 +104,10 @@ impl Node {
     pub(super) async fn ask_openly(
         &mut self,
         mut pipeline: Pipeline,
-        replicas: u32,
+        following: &Following,
         deadline: Instant,
     ) -> Result<Vec<Reply>, Failure> {
-        if replicas > 0 {
-            // Half of the time, so that a late replica is told from a server that does not answer.
-            let left = deadline.saturating_duration_since(Instant::now()) / 2;
-            let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
-            pipeline.cmd("WAIT").arg(replicas).arg(left);
-        }
+        following.add_to(&mut pipeline, deadline);
         // Taken out: a connection whose replies nobody has waited for is of no use.
         let taken = self.connection.take();
         let work = async {
@@ -97,9 +125,11 @@ impl Node {
         let (connection, values) = wire::by(deadline, work).await?;
         self.connection = Some(connection);
         let mut replies: Vec<Reply> = values.into_iter().map(reply).collect();
-        if replicas > 0 {
-            let last = replies.pop().ok_or(Failure::Lost)?;
-            self.check_replicas(last, replicas)?;
+        if following.needed > 0 {
+            let taken = replies.pop().ok_or(Failure::Lost)?;
+            let marked = replies.pop().ok_or(Failure::Lost)?;
+            marked.map_err(|error| self.failure_of(&error))?;
+            self.check_replicas(taken, following.needed)?;
         }
         Ok(replies)
     }

@@ -6,7 +6,7 @@ use tokio::time::Instant;
 
 use super::super::Error;
 use super::super::error::Failure;
-use super::{Login, Node, refused, share, told};
+use super::{Following, Login, Node, refused, share, told};
 
 pub(in crate::cache) struct Sentinel {
     /// The one that was not found wrong is asked first.
@@ -33,7 +33,7 @@ impl Sentinel {
     pub async fn evict(
         &mut self,
         entries: &[String],
-        replicas: u32,
+        following: &Following,
         deadline: Instant,
     ) -> Result<(), Error> {
         // Taken out until it has confirmed.
@@ -41,7 +41,7 @@ impl Sentinel {
             Some(master) => master,
             None => self.find(deadline).await?,
         };
-        let evicted = master.evict(entries, replicas, deadline).await;
+        let evicted = master.evict(entries, following, deadline).await;
         match evicted {
             Ok(()) => self.master = Some(master),
             // This one may be cut off from the others, and the last to hear of a failover.
@@ -59,7 +59,7 @@ impl Sentinel {
             question.arg(&self.name);
             // The last share is the master's.
             let until = share(deadline, count - nth + 1);
-            let asked = sentinel.ask(pipeline, 0, until).await;
+            let asked = sentinel.ask(pipeline, &Following::nobody(), until).await;
             match asked.and_then(|replies| replies.into_iter().next().ok_or(Failure::Lost)?) {
                 Ok(reply) => match address(reply) {
                     Some((host, port)) => {

@@ -9,6 +9,8 @@ import session from "express-session";
 import passport from "passport";
 import { Strategy } from "passport-local";
 import pg from "pg";
+import { WebSocketServer } from "ws";
+import { closeWithTheirSessions } from "./sockets.mjs";
 
 const pool = new pg.Pool();
 await pool.query(
@@ -40,15 +42,14 @@ passport.serializeUser((member, done) => done(null, member.id));
 passport.deserializeUser((id, done) => findMember("id", id).then((member) => done(null, member), done));
 
 const app = express();
-app.use(
-  session({
-    store: new (connectPgSimple(session))({ pool, createTableIfMissing: true }),
-    secret: randomBytes(32).toString("hex"),
-    resave: false,
-    saveUninitialized: false,
-    cookie: { maxAge: 3600 * 1000 },
-  }),
-);
+const sessions = session({
+  store: new (connectPgSimple(session))({ pool, createTableIfMissing: true }),
+  secret: randomBytes(32).toString("hex"),
+  resave: false,
+  saveUninitialized: false,
+  cookie: { maxAge: 3600 * 1000 },
+});
+app.use(sessions);
 app.use(passport.session());
 app.use(express.urlencoded());
 
@@ -58,6 +59,22 @@ app.post("/sign-up", async (request, response) => {
   response.send("welcome");
 });
 app.post("/login", passport.authenticate("local"), (request, response) => response.send(request.user.name));
+// The session that changes the password stays.
+app.post("/password", async (request, response) => {
+  const client = await pool.connect();
+  try {
+    await client.query("begin");
+    await client.query("select set_config('session_reaper.keep_session', $1, true)", [request.sessionID]);
+    const changed = [hash(request.body.password), request.user.id];
+    await client.query("update members set password_hash = $1 where id = $2", changed);
+    await client.query("commit");
+    client.release();
+  } catch (error) {
+    client.release(error);
+    throw error;
+  }
+  response.send("changed");
+});
 app.get("/account", (request, response) => {
   if (request.isAuthenticated()) response.send(request.user.name);
   else response.status(401).send("who are you?");
@@ -75,4 +92,21 @@ app.post("/slow-word", async (request, response) => {
   response.send("noted");
 });
 
+const sockets = new WebSocketServer({ noServer: true });
+const look = closeWithTheirSessions(sockets.clients, pool);
+
+function open(request, stream, head) {
+  sessions(request, {}, () => {
+    const userId = request.session?.passport?.user;
+    if (!userId) return stream.end("HTTP/1.1 401 Unauthorized\r\n\r\n");
+    sockets.handleUpgrade(request, stream, head, async (socket) => {
+      Object.assign(socket, { sessionId: request.sessionID, userId });
+      socket.on("message", (text) => socket.send(`${text}, ${userId}`));
+      // Only now, so that nothing ends unheard in between.
+      await look([socket]).catch(() => socket.close(1011));
+    });
+  });
+}
+
 const server = app.listen(0, "127.0.0.1", () => console.log(`listening on ${server.address().port}`));
+server.on("upgrade", open);

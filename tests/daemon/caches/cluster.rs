@@ -5,7 +5,7 @@ use session_reaper::{cache::Cache, settings, settings::CacheKind};
 
 use super::{
     django, entry, evict,
-    server::{CacheServer, free_port},
+    server::{CacheServer, command, free_port},
     session_keys,
 };
 use crate::stage::wait_until;
@@ -14,21 +14,25 @@ const SKIPPED: &str = "skipped: redis-server is not installed (Debian's redis-to
 
 const SLOTS: u32 = 16_384;
 
-struct Cluster {
-    nodes: Vec<CacheServer>,
+pub struct Cluster {
+    pub nodes: Vec<CacheServer>,
 }
 
 impl Cluster {
     /// Three masters with a third of the slots each.
-    async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
+        Self::of(3).await
+    }
+
+    async fn of(masters: u32) -> Option<Self> {
         let mut cluster = Self { nodes: Vec::new() };
-        for third in 0..3 {
+        for nth in 0..masters {
             let node = cluster.add_node().await?;
-            let first = SLOTS * third / 3;
-            let last = SLOTS * (third + 1) / 3 - 1;
+            let first = SLOTS * nth / masters;
+            let last = SLOTS * (nth + 1) / masters - 1;
             let own = format!("CLUSTER ADDSLOTSRANGE {first} {last}");
             let () = cluster.nodes[node].ask(&own).await.unwrap();
-            let epoch = format!("CLUSTER SET-CONFIG-EPOCH {}", third + 1);
+            let epoch = format!("CLUSTER SET-CONFIG-EPOCH {}", nth + 1);
             let () = cluster.nodes[node].ask(&epoch).await.unwrap();
         }
         cluster.meet().await;
@@ -40,6 +44,21 @@ impl Cluster {
         let conf = ["cluster-enabled yes", "cluster-node-timeout 1000", &bus];
         self.nodes.push(CacheServer::redis(&conf).await?);
         Some(self.nodes.len() - 1)
+    }
+
+    /// One more node, as the replica of the first.
+    async fn add_replica(&mut self) -> usize {
+        let replica = self.add_node().await.unwrap();
+        self.meet().await;
+        let node = &self.nodes[replica];
+        let follow = format!("CLUSTER REPLICATE {}", self.id(0).await);
+        let () = node.ask(&follow).await.unwrap();
+        wait_until("the replica follows", || async {
+            let info: String = node.ask("INFO replication").await.unwrap_or_default();
+            info.contains("master_link_status:up")
+        })
+        .await;
+        replica
     }
 
     async fn meet(&self) {
@@ -69,7 +88,7 @@ impl Cluster {
     }
 
     /// These masters have no replicas.
-    fn settings(&self) -> settings::Cache {
+    pub fn settings(&self) -> settings::Cache {
         let servers = [self.nodes[0].url(), self.nodes[1].url()];
         let mut settings = django(CacheKind::RedisCluster, &servers);
         settings.min_replicas = Some(0);
@@ -77,7 +96,7 @@ impl Cluster {
     }
 
     /// Puts each entry where it belongs, and returns the ones of the first node.
-    async fn fill(&self, session_keys: &[String]) -> Vec<String> {
+    pub async fn fill(&self, session_keys: &[String]) -> Vec<String> {
         let mut of_first = Vec::new();
         let mut connections = Vec::new();
         for node in &self.nodes {
@@ -98,7 +117,7 @@ impl Cluster {
     }
 
     /// What is left anywhere.
-    async fn left(&self) -> usize {
+    pub async fn left(&self) -> usize {
         let mut left = 0;
         for node in &self.nodes {
             left += node.ask::<usize>("DBSIZE").await.unwrap_or(0);
@@ -185,18 +204,7 @@ async fn a_node_that_failed_over_is_found_again() {
     let ended = session_keys(300);
     let of_first = cluster.fill(&ended).await;
     let mut cache = Cache::open(&cluster.settings()).unwrap();
-    let replica = cluster.add_node().await.unwrap();
-    cluster.meet().await;
-    let follow = format!("CLUSTER REPLICATE {}", cluster.id(0).await);
-    let () = cluster.nodes[replica].ask(&follow).await.unwrap();
-    wait_until("the replica follows", || async {
-        let info: String = cluster.nodes[replica]
-            .ask("INFO replication")
-            .await
-            .unwrap();
-        info.contains("master_link_status:up")
-    })
-    .await;
+    let replica = cluster.add_replica().await;
     cache.evict(&ended[..1]).await.unwrap();
 
     cluster.nodes[0].kill();
@@ -205,6 +213,31 @@ async fn a_node_that_failed_over_is_found_again() {
     assert_eq!(role[0], Value::BulkString(b"master".to_vec()));
     assert!(of_first.len() > 50, "it had some of them");
     assert_eq!(cluster.left().await, 0);
+}
+
+#[tokio::test]
+async fn with_a_replica_an_eviction_counts_once_that_has_it() {
+    let Some(mut cluster) = Cluster::of(1).await else {
+        return println!("{SKIPPED}");
+    };
+    let replica = cluster.add_replica().await;
+    let ended = session_keys(100);
+    cluster.fill(&ended).await;
+    let mut settings = django(CacheKind::RedisCluster, &[cluster.nodes[0].url()]);
+    settings.timeout_s = 4;
+    evict(&mut Cache::open(&settings).unwrap(), &ended).await;
+    let entries: Vec<_> = ended.iter().map(|key| entry(key)).collect();
+    let mut asked = cluster.nodes[replica].connect().await;
+    let () = command("READONLY").query_async(&mut asked).await.unwrap();
+    for entry in entries {
+        assert!(!asked.exists::<_, bool>(entry).await.unwrap());
+    }
+    cluster.nodes[replica].signal("STOP");
+    let mut cache = Cache::open(&settings).unwrap();
+    let told = super::refusal(&mut cache, &ended, &[]).await;
+    assert!(told.contains("0 of 1 replicas"), "{told}");
+    cluster.nodes[replica].signal("CONT");
+    evict(&mut cache, &ended).await;
 }
 
 #[tokio::test]

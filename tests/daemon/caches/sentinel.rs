@@ -14,14 +14,14 @@ use super::{
 use crate::stage::wait_until;
 
 /// A master, its replica, and a Sentinel that promotes it after half a second.
-struct Pair {
-    master: CacheServer,
-    replica: CacheServer,
+pub struct Pair {
+    pub master: CacheServer,
+    pub replica: CacheServer,
     sentinel: CacheServer,
 }
 
 impl Pair {
-    async fn start() -> Option<Self> {
+    pub async fn start() -> Option<Self> {
         let master = CacheServer::redis(&["repl-diskless-sync-delay 0"]).await?;
         let replica = format!("replicaof 127.0.0.1 {}", master.port);
         let replica = CacheServer::redis(&[&replica]).await?;
@@ -59,7 +59,7 @@ impl Pair {
     }
 
     /// One Sentinel of these does not run.
-    fn settings(&self) -> settings::Cache {
+    pub fn settings(&self) -> settings::Cache {
         let dead = format!("redis://127.0.0.1:{}", free_port());
         let alive = format!("redis://:s3cret@127.0.0.1:{}", self.sentinel.port);
         let mut settings = django(CacheKind::RedisSentinel, &[dead, alive]);
@@ -71,7 +71,7 @@ impl Pair {
     }
 }
 
-const SKIPPED: &str = "skipped: redis-sentinel is not installed (Debian's redis-tools has it)";
+pub const SKIPPED: &str = "skipped: redis-sentinel is not installed (Debian's redis-tools has it)";
 
 async fn fill(server: &CacheServer, session_keys: &[String]) {
     let entries: Vec<_> = session_keys.iter().map(|key| (entry(key), 1)).collect();

@@ -125,7 +125,24 @@ impl CacheServer {
         self.child.id()
     }
 
-    /// Empty, at the same address.
+    /// Sends it a signal: `STOP` in the middle of things, and `CONT` to let it go on.
+    pub fn signal(&self, name: &str) {
+        // The shell has kill built in; the program of this name is a package of its own.
+        let sent = Command::new("sh")
+            .args(["-c", "kill -s \"$0\" \"$1\"", name])
+            .arg(self.child.id().to_string())
+            .status()
+            .unwrap();
+        assert!(sent.success());
+    }
+
+    /// As its service manager does it.
+    pub fn stop(&mut self) {
+        self.signal("TERM");
+        assert!(self.child.wait().unwrap().success());
+    }
+
+    /// At the same address, with nothing but what its configuration has it keep.
     pub async fn start_again(&mut self) {
         self.kill();
         self.child = self.command.spawn().unwrap();

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import os
 import pathlib
 import re
@@ -10,6 +11,7 @@ import sys
 
 import pexpect
 from browser import Browser
+from caches import CACHES
 from process import Process, clean_environment
 from waiting import DEADLINE_S, eventually
 
@@ -44,6 +46,9 @@ class Kind:
     # What the daemon is given as the site's SECRET_KEY and fallbacks, and when it compares the hashes in sessions.
     secret_keys: tuple = ()
     verify_after_s: int = 1
+    # Which of the caches answers for the sessions, and how long the daemon expects a request in flight to fill it.
+    cache: str = ""
+    refill_grace_s: int = 1
 
     @property
     def user_table(self):
@@ -61,11 +66,16 @@ class Site:
         self.web = None
         self.webs = []
         self.db = None
+        self.cache = None
 
     def start(self):
         self._log_begins = len(self.server.process.said())
         # What the test sees: as superuser, and in a connection of its own.
         self.db = self.server.connect(self.database)
+        if self.kind.cache:
+            self.cache = CACHES[self.kind.cache](self)
+        if self.kind.cache == "table":
+            self.manage("createcachetable")
         if self.kind.own_role:
             self.db.execute("grant select, insert, update, delete on all tables in schema public to app")
             self.db.execute("grant usage on all sequences in schema public to app")
@@ -78,12 +88,20 @@ class Site:
     def stop(self):
         with contextlib.ExitStack() as every:
             every.callback(self.db.close)
+            if self.cache:
+                every.callback(self.cache.stop)
             for web in self.webs:
                 every.callback(web.stop)
             if self.daemon:
                 every.callback(self.stop_daemon)
 
     # The daemon.
+
+    def _reaper(self, *arguments):
+        settings = self.directory / "session-reaper.toml"
+        cache = f"[cache]\nrefill_grace_s = {self.kind.refill_grace_s}\n{self.cache.reaper()}" if self.cache else ""
+        settings.write_text(cache)
+        return [REAPER, "--config", settings, *arguments]
 
     def _reaper_environment(self):
         variables = {
@@ -103,13 +121,13 @@ class Site:
 
     def reaper(self, *arguments):
         done = subprocess.run(
-            [REAPER, *arguments], env=self._reaper_environment(), capture_output=True, text=True, timeout=120
+            self._reaper(*arguments), env=self._reaper_environment(), capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, f"session-reaper {arguments} gave {done.returncode}:\n{done.stdout}{done.stderr}"
         return done.stdout
 
     def start_daemon(self):
-        self.daemon = Process([REAPER, "run"], self.directory / "daemon.log", env=self._reaper_environment())
+        self.daemon = Process(self._reaper("run"), self.directory / "daemon.log", env=self._reaper_environment())
         self.daemon.wait_until(lambda: self.value("select session_reaper.is_served()"), "serving the database")
         if not self.kind.linking:
             self.wait_until_table_is_read()
@@ -132,6 +150,8 @@ class Site:
             variables["NOT_LINKING"] = "1"
         if self.kind.slow_hasher:
             variables["SLOW_HASHER"] = "1"
+        if self.cache:
+            variables["CACHE"] = json.dumps(self.cache.django())
         return clean_environment(**variables)
 
     def start_web(self, **variables):
@@ -146,6 +166,12 @@ class Site:
         address = re.compile(r"http://127\.0\.0\.1:\d+(?=/)")
         web.url = web.wait_until(lambda: address.search(web.said()), "listening")[0]
         return web
+
+    def start_django(self, name, *arguments, **variables):
+        """Another of the site's processes."""
+        log = self.directory / f"{name}.log"
+        environment = self._django_environment(**variables, DJANGO_SETTINGS_MODULE="example.settings")
+        return Process([sys.executable, *arguments], log, cwd=PROJECT, env=environment)
 
     def manage(self, *arguments, fails=False):
         done = subprocess.run(

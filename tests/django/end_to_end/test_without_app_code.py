@@ -205,7 +205,7 @@ def test_what_is_put_back_is_read_again_although_a_later_transaction_has_ended(s
         places, seen = [place for place, _ in taken], taken[-1][1]
         postponed = reader.execute(
             "select postponed from session_reaper.link_unread(%s, %s::\"char\"[], %s, %s::pg_snapshot)",
-            [places, ["u"] * len(taken), [str(site.user_id("alice"))] * len(taken), seen],
+            [places, ["u"] * len(taken), [str(site.user_id("alice")).encode()] * len(taken), seen],
         ).fetchone()[0]
         assert postponed == len(taken) > 0
         reader.execute("commit")

@@ -8,8 +8,12 @@ SECRET_KEY           another one than usual, and
 SECRET_KEY_FALLBACK  the one before it
 NOT_LINKING=1        nothing in the site knows of session-reaper
 SLOW_HASHER=1        hash passwords slowly, as a live site does
+CACHE                the default cache, as JSON: sessions are then cached beside their table, and with
+CACHE_GATE           not before there is a file of this name
+CHANNEL_LAYER        a Redis through which Django Channels' sockets are told what they have to know
 """
 
+import json
 import os
 
 SECRET_KEY = os.environ.get("SECRET_KEY", "a-test-site-has-no-secrets")
@@ -63,6 +67,21 @@ DATABASES = {
         "ATOMIC_REQUESTS": os.environ.get("ATOMIC_REQUESTS") == "1",
     }
 }
+if "CACHE" in os.environ:
+    CACHES = {"default": json.loads(os.environ["CACHE"])}
+    SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
+if "CACHE_GATE" in os.environ:
+    SESSION_ENGINE = "example.late_cache"
+
+if "CHANNEL_LAYER" in os.environ:
+    INSTALLED_APPS.append("sockets")
+    CHANNEL_LAYERS = {
+        "default": {
+            "BACKEND": "channels_redis.core.RedisChannelLayer",
+            "CONFIG": {"hosts": [os.environ["CHANNEL_LAYER"]]},
+        }
+    }
+
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTHENTICATION_BACKENDS = ["example.auth.GatedBackend"]
