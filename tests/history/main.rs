@@ -101,7 +101,7 @@ async fn the_same_with_a_cache_beside_the_sessions() {
     }
     let options = Options {
         cached: true,
-        run_for: Duration::from_secs(12),
+        run_for: Duration::from_secs(10),
         ..Options::with_seed(4)
     };
     assert!(run::run(options).await.is_clean());

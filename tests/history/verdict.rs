@@ -186,7 +186,9 @@ fn table(books: &Books, survivors: &[String], bystanders: &[String], lost: &[Str
 
 fn table_of_cache(books: &Books, cached: &[String]) -> String {
     format!(
-        "  {:<44}{:>9}\n  {:<44}{:>9}",
+        "  {:<44}{:>9}\n  {:<44}{:>9}\n  {:<44}{:>9}",
+        "sessions seen in the cache",
+        books.cache.seen.len(),
         "sessions exempt, as they were cached too late",
         books.cache.exempted(),
         "CACHED SURVIVORS",

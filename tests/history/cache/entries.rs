@@ -18,6 +18,8 @@ pub struct Entries {
     /// How many clients are filling an entry and have no answer yet.
     under_way: HashMap<String, u32>,
     exempt: HashSet<String>,
+    /// Sessions that some look found there.
+    pub seen: HashSet<String>,
     pub named: HashMap<String, Named>,
     /// Sessions that had ended for good and were still cached.
     pub survivors: BTreeMap<String, String>,

@@ -69,6 +69,7 @@ async fn look(
         .filter_map(|key| Some((key.clone(), survives(&books, key, &open, asked)?)))
         .collect();
     books.cache.survivors.extend(found);
+    books.cache.seen.extend(cached);
     Ok(())
 }
 
