@@ -14,3 +14,21 @@ fn the_readme_states_every_promise_that_it_keeps() {
         assert!(readme.contains(promise), "{promise}");
     }
 }
+
+#[test]
+fn the_readme_shows_the_sockets_that_the_tests_close() {
+    for (code, from) in [
+        (
+            include_str!("../django/sockets/consumers.py"),
+            "from channels",
+        ),
+        (
+            include_str!("../django/sockets/management/commands/close_sockets.py"),
+            "import json",
+        ),
+        (include_str!("../apps/express/sockets.mjs"), "import pg"),
+    ] {
+        let shown = &code[code.find(from).unwrap()..];
+        assert!(include_str!("../../README.md").contains(shown), "{from}");
+    }
+}
