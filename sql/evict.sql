@@ -7,8 +7,14 @@ language sql
 set search_path = pg_catalog, pg_temp
 as $$
     insert into session_reaper.pending_eviction (session_key, user_id, xid, begun_at, snapshot)
-    select k.session_key, l.user_id, l.xid, l.begun_at, l.snapshot
+    select k.session_key, l.user_id,
+        -- As long as not every session has been read, one without a link may be anybody's, and of any age.
+        coalesce(l.xid, case when t.unread then '0'::xid8 end),
+        coalesce(l.begun_at, case when t.unread then '-infinity'::timestamptz end),
+        coalesce(l.snapshot, case when t.unread then '1:1:'::pg_snapshot end)
     from (select gone as session_key) k
+    cross join (
+        select not r.complete or session_reaper.is_queue_full() as unread from session_reaper.table_reading r) t
     left join session_reaper.user_session l on l.session_key = k.session_key
 $$;
 

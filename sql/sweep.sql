@@ -108,7 +108,7 @@ comment on function session_reaper.unfinished(bigint[]) is
     'Those of these revocations that a sweep left something behind of, because it was locked, has only just appeared or may still be cached.';
 
 -- Deletes those of these sessions that are free and, now that they are locked, still to be ended: one may have changed
--- hands meanwhile (P2). A link that somebody else holds is passed over with its session, because the cascade would
+-- hands meanwhile (P2), which can also stand in data that nobody has read yet. A link that somebody else holds is passed over with its session, because the cascade would
 -- wait for it while we hold other rows (P6). "remember" notes the keys of a store whose in-flight requests may write them
 -- back (P1).
 create or replace function session_reaper.end_together(keys :session_key_base_type[], owners bigint[], remember boolean)
@@ -125,6 +125,7 @@ as $$
 declare
     locked :session_key_base_type[];
     busy :session_key_base_type[];
+    unread :session_key_base_type[];
     ended_for bigint[];
     counts bigint[];
     remembered_for bigint[];
@@ -144,6 +145,11 @@ begin
             order by h.session_key
             for update skip locked
         ) l);
+    unread := array(
+        select u.session_key
+        from session_reaper.queue_reading q
+        cross join lateral session_reaper.unread_since(q.read_to) u
+        where u.session_key = any (locked));
     with free as materialized (
         select k.session_key, pg_catalog.min(k.revocation_id) as revocation_id
         from rows from (pg_catalog.unnest(keys), pg_catalog.unnest(owners)) as k (session_key, revocation_id)
@@ -156,6 +162,8 @@ begin
             (r.scope = 'all' or r.scope = 'user' and l.user_id = r.user_id)
                 and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy)
                 and not session_reaper.is_kept(k.session_key, r.keep_digest, r.policy)
+                -- Whose it is now, only the reader can tell. The changing transaction has none that it could wait for.
+                and not (l.read and c.xid <> pg_catalog.pg_current_xact_id() and k.session_key = any (unread))
             or exists (
                 select
                 from session_reaper.revoked_key n
@@ -287,13 +295,16 @@ $$;
 comment on function session_reaper.sweep_everyone(bigint, integer, boolean) is
     'Ends the older ones of the next "most" linked sessions; says how many, and whether there are more.';
 
--- Skipping alone starves: two requests that hold a row in overlapping turns keep every sweep off it. So
--- this takes one session and waits for its lock, holding no other; the caller's lock_timeout bounds the wait.
-create or replace function session_reaper.sweep_one(revocation bigint, remember boolean)
-returns bigint
+-- Skipping alone starves: two requests that hold a row in overlapping turns keep every sweep off it, and so does one that
+-- saves its session faster than the queue is read. So this takes one session and waits for its lock, holding no other;
+-- the caller's lock_timeout bounds the wait. Then nobody can write it until the caller has read these writes, linked the
+-- session anew and swept. Where somebody else reads the queue just now, they are left to him.
+create or replace function session_reaper.take_contested(revocation bigint, out place text, out data bytea)
+returns setof record
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set row_security = off
 as $$
 declare
     contested :session_key_base_type;
@@ -301,19 +312,28 @@ begin
     -- First, and only if nobody has it: a sweep counts on this row, and must not wait for it with sessions in hand.
     perform from session_reaper.revocation r where r.id = revocation for update skip locked;
     if not found then
-        return 0;
+        return;
     end if;
     select d.session_key into contested
     from session_reaper.condemned(array[revocation], 1000) d
     order by pg_catalog.random()
     limit 1;
     perform from :"session_schema".:"session_table" s where s.:"session_key" = contested for update;
-    return session_reaper.sweep(array[revocation], 1000, remember);
+    perform from session_reaper.queue_reading for update skip locked;
+    if not found then
+        return;
+    end if;
+    return query
+        select u.place::text, :data
+        from session_reaper.queue_reading q
+        cross join lateral session_reaper.unread_since(q.read_to) u
+        left join :"session_schema".:"session_table" s on s.:"session_key" = u.session_key
+        where u.session_key = contested;
 end
 $$;
 
-comment on function session_reaper.sweep_one(bigint, boolean) is
-    'Waits for the lock of one session that sweeps had to skip, then sweeps; returns how many sessions ended.';
+comment on function session_reaper.take_contested(bigint) is
+    'Waits for the lock of one session that sweeps had to skip; returns those of its writes that nobody has read, for link_unread() in the same transaction.';
 
 -- Only these constraints: the others are the app's own business.
 create or replace function session_reaper.check_references(at_once boolean)

@@ -751,20 +751,25 @@ $$;
 
 comment on function session_reaper.count_unreadable(text[], bigint[]) is 'Counts data in which no user could be found.';
 
--- Asked before a revocation settles (P1).
+-- Asked before a revocation settles (P1). How full the queue is first: who empties it has the table read again in the same
+-- transaction, and what is looked at afterwards shows that.
 create or replace function session_reaper.may_be_unread(change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
 returns boolean
-language sql
-stable
+language plpgsql
+volatile
 set search_path = pg_catalog, pg_temp
 as $$
-    select not (select t.complete from session_reaper.table_reading t)
-        or session_reaper.is_queue_full()
+begin
+    if session_reaper.is_queue_full() then
+        return true;
+    end if;
+    return not (select t.complete from session_reaper.table_reading t)
         or exists (
             select
             from session_reaper.queue_reading q
             cross join lateral session_reaper.unread_since(q.read_to) u
-            where session_reaper.is_older(u.xid, u.begun_at, u.snapshot, change_xid, change_begun_at, change_at, policy))
+            where session_reaper.is_older(u.xid, u.begun_at, u.snapshot, change_xid, change_begun_at, change_at, policy));
+end
 $$;
 
 comment on function session_reaper.may_be_unread(xid8, timestamptz, timestamptz, text) is

@@ -13,6 +13,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use deadpool_postgres::Transaction;
+
 use crate::{
     connection::{Error, Pool, answered},
     reading::{self, Claim, Linked},
@@ -113,6 +115,24 @@ impl Reader {
             Err(error) if error.is_transient() && !error.is_lock_timeout() => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Waits for a session that this revocation could not end so far, and links it by what stands in it now; whoever
+    /// sweeps in the same transaction finds it locked and read.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses a statement, also because the wait took too long.
+    pub async fn read_contested(
+        &self,
+        transaction: &Transaction<'_>,
+        revocation: i64,
+    ) -> Result<(), Error> {
+        let find_user = |data: &[u8]| self.reading.find_user(data);
+        let unread = reading::take_contested(transaction, revocation, find_user).await?;
+        if !unread.found.is_empty() {
+            reading::link_unread(transaction, &unread).await?;
+        }
+        Ok(())
     }
 
     /// One batch of the queue; returns whether another look is worth it.

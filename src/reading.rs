@@ -55,6 +55,25 @@ pub async fn take_unread(
     Ok(unread)
 }
 
+/// Waits for a session that a revocation could not end, and takes and reads those of its rows that are in the queue.
+pub async fn take_contested(
+    transaction: &Transaction<'_>,
+    revocation: i64,
+    find_user: impl Fn(&[u8]) -> Found,
+) -> Result<Unread, Error> {
+    let statement = "-- reading::take_contested
+        select c.place, c.data from session_reaper.take_contested($1) c";
+    let mut unread = Unread::default();
+    each(transaction, statement, &[&revocation], |row| {
+        unread.places.push(row.get(0));
+        unread
+            .found
+            .push(row.get::<_, Option<&[u8]>>(1).map(&find_user));
+    })
+    .await?;
+    Ok(unread)
+}
+
 /// What became of rows of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Linked {

@@ -112,7 +112,7 @@ impl Settler {
         };
         let finished = answered(&pool, finish(&pool, &settings.revoke)).await?;
         for id in &finished.contested {
-            let wait = wait_for_one(&pool, *id, &settings.revoke);
+            let wait = wait_for_one(&pool, *id, &settings.revoke, &self.reader);
             report.late_sessions += answered(&pool, wait).await?;
         }
         report.late_sessions += finished.sessions;

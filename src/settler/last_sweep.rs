@@ -1,7 +1,10 @@
 //! The last sweep of a revocation, after which it is settled, or tried again.
 
+use deadpool_postgres::Transaction;
+
 use crate::{
     connection::{Error, Pool},
+    reader::Reader,
     revocation::{
         self,
         open::{self, Marked},
@@ -74,24 +77,32 @@ fn complain(marked: &Marked) {
     }
 }
 
-/// Waits for one locked row, in a transaction that holds no other. That it may have to wait again is no error.
-pub(super) async fn wait_for_one(pool: &Pool, id: i64, settings: &Revoke) -> Result<i64, Error> {
+/// Waits for one session that sweeps had to pass over, in a transaction that holds no other, and reads what stands in it.
+/// That it may have to wait again is no error.
+pub(super) async fn wait_for_one(
+    pool: &Pool,
+    id: i64,
+    settings: &Revoke,
+    reader: &Reader,
+) -> Result<i64, Error> {
     let mut client = pool.get().await?;
     let transaction = revocation::begin(&mut client).await?;
-    let result = transaction
-        .query_one(
-            "-- settler::last_sweep::wait_for_one
-            select session_reaper.sweep_one($1, $2)",
-            &[&id, &(settings.write_back_grace_s > 0)],
-        )
-        .await
-        .map_err(Error::from);
-    match result {
-        Ok(row) => {
+    match end_contested(&transaction, id, settings, reader).await {
+        Ok(sessions) => {
             transaction.commit().await?;
-            Ok(row.get(0))
+            Ok(sessions)
         }
         Err(error) if error.is_lock_timeout() => Ok(0),
         Err(error) => Err(error),
     }
+}
+
+async fn end_contested(
+    transaction: &Transaction<'_>,
+    id: i64,
+    settings: &Revoke,
+    reader: &Reader,
+) -> Result<i64, Error> {
+    reader.read_contested(transaction, id).await?;
+    sweep(transaction, &[id], settings).await
 }

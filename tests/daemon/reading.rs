@@ -591,3 +591,59 @@ async fn a_page_that_somebody_has_in_hand_is_passed_over_and_not_forgotten() {
     .await;
     assert_eq!(links(&database).await, 10);
 }
+
+/// The link still says whose it was; only the data, behind a long queue, say that he has left (P2).
+#[tokio::test]
+async fn a_session_that_its_user_has_left_stays_though_nobody_has_read_that_yet() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let daemon = database.daemon().await;
+    let (left, stays) = (log_in(&database, user).await, log_in(&database, user).await);
+    database.sessions_read().await;
+    daemon.stop().await;
+    database
+        .batch_execute(
+            "insert into session_reaper.unread (session_key, was_there)
+             select md5(n::text), false from generate_series(1, 5000) n",
+        )
+        .await
+        .unwrap();
+    save(&database, &left, &data(r#"{"cart":[2]}"#)).await;
+    let mut settings = Settings::default();
+    settings.link.batch_rows = 10;
+    let _daemon = database.daemon_with(settings).await;
+    database.change_password(user).await;
+    wait_until("the other one is gone", async || {
+        !exists(&database, &stays).await
+    })
+    .await;
+    assert!(exists(&database, &left).await);
+    database.settled().await;
+    assert!(exists(&database, &left).await);
+}
+
+/// Or whoever saves his session faster than the queue is read could keep it.
+#[tokio::test]
+async fn a_session_that_is_saved_all_the_time_ends() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let _daemon = database.daemon().await;
+    let key = log_in(&database, user).await;
+    database.sessions_read().await;
+    let saving = {
+        let (client, key) = (database.connect().await, key.clone());
+        tokio::spawn(async move {
+            for cart in 0.. {
+                let data = data(&format!(r#"{{"_auth_user_id":"{user}","cart":[{cart}]}}"#));
+                let save = "update django_session set session_data = $2 where session_key = $1";
+                if client.execute(save, &[&key, &data]).await.unwrap() == 0 {
+                    break;
+                }
+            }
+        })
+    };
+    database.change_password(user).await;
+    database.settled().await;
+    assert!(!exists(&database, &key).await);
+    saving.await.unwrap();
+}
