@@ -130,14 +130,12 @@ async fn behind_a_pooler_in_transaction_mode_the_daemon_says_so_serves_nobody_an
     database.settled().await;
     assert_eq!(database.count(&sessions).await, 0);
     assert_eq!(database.daemons().await, 0);
-    // Which server each message reaches is up to the pooler: the probe may get as far as its notification or not.
+    // Which server each message reaches is up to the pooler, so how far it gets with its checks is luck.
     let doctor = run(&pooler.url(database.name()), &["doctor"]).await;
-    let line = doctor
-        .stdout
-        .lines()
-        .find(|line| line.starts_with("FAIL  notifications"));
+    let named =
+        |line: &str| line.starts_with("FAIL") && line.contains("a pooler in transaction mode");
     assert!(
-        line.is_some_and(|line| line.contains("a pooler in transaction mode")),
+        doctor.stdout.lines().any(named),
         "{}{}",
         doctor.stdout,
         doctor.stderr
