@@ -46,7 +46,9 @@ impl Worker for Evictor {
         let settings = self.settings.now();
         match &settings.cache {
             Some(cache) if cache.kind == CacheKind::Table => self.evict_from_table(cache).await,
-            Some(cache) if cache.kind != CacheKind::InProcess => self.evict_outside(cache).await,
+            Some(cache) if !matches!(cache.kind, CacheKind::InProcess | CacheKind::None) => {
+                self.evict_outside(cache).await
+            }
             _ => self.look_for_a_mistake(&settings).await,
         }
     }

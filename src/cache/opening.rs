@@ -19,7 +19,7 @@ pub(super) fn open(settings: &settings::Cache) -> Result<(Kind, String), Error> 
         CacheKind::Redis => servers(settings),
         CacheKind::RedisSentinel => sentinel(settings),
         CacheKind::RedisCluster => cluster(settings),
-        CacheKind::Table | CacheKind::InProcess => Err(Error::Settings(
+        CacheKind::Table | CacheKind::InProcess | CacheKind::None => Err(Error::Settings(
             "the setting cache.kind names a cache that has no server to evict from".to_owned(),
         )),
     }

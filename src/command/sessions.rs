@@ -10,6 +10,7 @@ use crate::{
     connection::{Error, Target},
     schema,
     settings::Settings,
+    status::unread,
 };
 
 /// A session, as `live_session` shows it.
@@ -38,6 +39,9 @@ pub async fn sessions(
         println!("{}", serde_json::to_string(&sessions)?);
     } else {
         print(user, &sessions);
+        for (about, says) in unread::read(&client).await?.lines() {
+            println!("{about}: {says}");
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -81,12 +85,12 @@ fn print(user: &str, sessions: &[Session]) {
     }
     println!("{:<12}  {:<20}  expires", "digest", "opened");
     for session in sessions {
-        let time = |at: &Option<String>| at.clone().unwrap_or_else(|| "never".to_owned());
+        let time = |at: &Option<String>, none: &str| at.clone().unwrap_or_else(|| none.to_owned());
         println!(
             "{:<12}  {:<20}  {}",
             session.digest,
-            time(&session.opened_at),
-            time(&session.expires_at)
+            time(&session.opened_at, "not known"),
+            time(&session.expires_at, "never")
         );
     }
 }

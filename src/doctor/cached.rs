@@ -12,14 +12,19 @@ const NOBODYS_KEY: &str = "session-reaper-doctor";
 
 pub(super) async fn cache(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let Some(settings) = &patient.settings.cache else {
-        return ok(
-            "none is named: right where the app asks the table at every request; one that caches sessions, such as Django's cached_db, answers for ended ones until [cache] names its cache",
-        );
+        // A preset that knows how entries are called is that of a store that can cache.
+        return match settings::knows_cache(&patient.settings.site.preset) {
+            true => warn(
+                "none is named: an app that caches its sessions, such as Django with cached_db, answers for ended ones until [cache] names its cache; say kind = \"none\" there if it asks the table at every request",
+            ),
+            false => ok("none is named"),
+        };
     };
     match settings.kind {
         CacheKind::InProcess => warn(
             "the app caches sessions in the memory of its own processes (Django's LocMemCache, moka), which nobody else can evict from: an ended session is answered there until it expires or the process restarts. Let all processes share a Redis, Valkey, Memcached or database cache, or do without one (django.contrib.sessions.backends.db)",
         ),
+        CacheKind::None => ok("none"),
         CacheKind::Table => match &patient.site {
             Ok(site) => ok(site
                 .cache

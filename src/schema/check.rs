@@ -4,7 +4,13 @@
 use tokio_postgres::{Client, GenericClient};
 
 use super::{Error, Site, behaviour, keys, migrate::newest_version, pause, references, triggers};
-use crate::{connection, settings};
+use crate::{
+    connection,
+    settings::{self, Cached},
+};
+
+/// Under which name it is remembered who has been given a daemon's rights.
+pub(super) const DAEMON_ROLE: &str = "daemon_role";
 
 /// PostgreSQL 14 brought `create or replace trigger` and `idle_session_timeout`.
 const OLDEST_SERVER: i32 = 140_000;
@@ -125,6 +131,25 @@ pub(super) async fn same_site(client: &Client, site: &Site) -> Result<(), Error>
     }
     match behaviour::in_force(client, "site").await? {
         Some(digest) if digest != site_digest(site) => Err(Error::OtherSite),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses to take away what a service stands on that runs with other settings: a command that was given none finds
+/// every table by the defaults, and would do so silently.
+pub(super) async fn forgets_nothing(
+    client: &Client,
+    settings: &settings::Site,
+) -> Result<(), Error> {
+    if !has_table(client, "session_reaper.behaviour").await? {
+        return Ok(());
+    }
+    let attached = triggers::Attached::all(client).await?;
+    if settings.cached == Cached::Unsaid && attached.iter().any(triggers::Attached::evicts) {
+        return Err(Error::ForgetsCache);
+    }
+    match behaviour::in_force(client, DAEMON_ROLE).await? {
+        Some(role) if settings.daemon_role.is_none() => Err(Error::ForgetsRole { role }),
         _ => Ok(()),
     }
 }

@@ -97,6 +97,14 @@ pub enum Error {
     )]
     OtherSite,
     #[error(
+        "the installation knows of a cache, and these settings name none, so that it would not be evicted from any more: give the settings of the service (--config FILE or SESSION_REAPER_CONFIG), or say kind = \"none\" under [cache]"
+    )]
+    ForgetsCache,
+    #[error(
+        "the installation gave rights to {role}, and these settings name no site.daemon_role, so that its daemon would lose them: give the settings of the service (--config FILE or SESSION_REAPER_CONFIG), or name the role that the daemon connects as from now on"
+    )]
+    ForgetsRole { role: String },
+    #[error(
         "the trigger {name} on {table} is missing, disabled or not ours: run `session-reaper migrate`"
     )]
     NoTrigger { name: String, table: String },

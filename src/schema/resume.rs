@@ -59,6 +59,7 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
     check::not_newer(client).await?;
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
+    check::forgets_nothing(client, settings).await?;
     prepare(client, &site).await?;
     let migrations = shape(client, &site, newest_version()).await?;
     let mut resumed = Resumed {

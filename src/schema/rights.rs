@@ -3,7 +3,7 @@
 
 use tokio_postgres::Client;
 
-use super::{Error, Site, template::quote_identifier, triggers};
+use super::{Error, Site, behaviour, check::DAEMON_ROLE, template::quote_identifier, triggers};
 use crate::settings;
 
 /// Takes away what PUBLIC has by PostgreSQL's own defaults, and anybody else by the site's default privileges: a role
@@ -110,6 +110,7 @@ pub async fn grant(
         transaction
             .batch_execute(&for_daemon(&quote_identifier(role), site))
             .await?;
+        behaviour::remember(&transaction, DAEMON_ROLE, role).await?;
     }
     for role in &settings.app_roles {
         transaction

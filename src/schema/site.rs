@@ -125,7 +125,7 @@ impl Site {
         let watched = Watch::all(client, settings, &users, &user_key).await?;
         let cache = match &settings.cached {
             Cached::InTable(name) => Some(cache_table(client, name).await?),
-            Cached::No | Cached::Outside => None,
+            Cached::Unsaid | Cached::No | Cached::Outside => None,
         };
         Ok(Self {
             sessions,
@@ -137,7 +137,7 @@ impl Site {
             reading,
             queue_limit_bytes: u64::from(settings.queue_mb) << 20,
             watched,
-            is_cached: settings.cached != Cached::No,
+            is_cached: matches!(settings.cached, Cached::Outside | Cached::InTable(_)),
             cache,
         })
     }

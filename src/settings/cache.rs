@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::Cached;
 
 /// The cache that answers for the session table, so that a session which ends there has to be evicted here, too. No
-/// such section: no cache. Changes need a restart.
+/// such section: no cache. Adding one, taking it away, and another `table` need `session-reaper migrate` and a restart.
 #[derive(Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
@@ -76,13 +76,15 @@ pub enum CacheKind {
     Table,
     /// The memory of the app's own processes, which nobody else can evict from.
     InProcess,
+    /// There is none, or none any more.
+    None,
 }
 
 impl Cache {
     /// What the database has to know of it.
     pub(super) fn place(&self) -> Cached {
         match (self.kind, &self.table) {
-            (CacheKind::InProcess, _) => Cached::No,
+            (CacheKind::InProcess | CacheKind::None, _) => Cached::No,
             (CacheKind::Table, Some(table)) => Cached::InTable(table.clone()),
             _ => Cached::Outside,
         }

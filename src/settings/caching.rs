@@ -19,13 +19,16 @@ pub(super) fn check(cache: &Cache) -> Result<(), Error> {
 }
 
 fn has_servers(kind: CacheKind) -> bool {
-    !matches!(kind, CacheKind::Table | CacheKind::InProcess)
+    !matches!(
+        kind,
+        CacheKind::Table | CacheKind::InProcess | CacheKind::None
+    )
 }
 
 fn missing(cache: &Cache) -> Option<(&'static str, &'static str)> {
     let kind = cache.kind;
     if has_servers(kind) && cache.servers.is_empty() {
-        let rule = "has to be set: name the servers of the cache, or another cache.kind than redis, sentinel, cluster and memcached";
+        let rule = "has to be set: name the servers of the cache, or another cache.kind than redis, redis_sentinel, redis_cluster and memcached";
         return Some(("cache.servers", rule));
     }
     if kind == CacheKind::RedisSentinel && is_blank(cache.sentinel_master.as_ref()) {
@@ -36,7 +39,7 @@ fn missing(cache: &Cache) -> Option<(&'static str, &'static str)> {
         let rule = "has to be set: the table of the database cache, as LOCATION names it";
         return Some(("cache.table", rule));
     }
-    if kind == CacheKind::InProcess {
+    if matches!(kind, CacheKind::InProcess | CacheKind::None) {
         return None;
     }
     Names::of(cache).err().map(|rule| ("cache.key", rule))

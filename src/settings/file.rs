@@ -69,7 +69,7 @@ pub fn load(explicit: Option<&Path>, environment: &Environment) -> Result<Settin
         name: "SESSION_REAPER_*".to_owned(),
         complaint: complaint::shown(error.message()),
     })?;
-    settings.site.cached = settings.cache.as_ref().map_or(Cached::No, Cache::place);
+    settings.site.cached = settings.cache.as_ref().map_or(Cached::Unsaid, Cache::place);
     validate::check(&settings)?;
     Ok(settings)
 }

@@ -27,6 +27,7 @@ pub use cache::{Cache, CacheKind};
 pub use environment::Environment;
 pub use file::{Error, load};
 pub use keys::secret_keys;
+pub use presets::knows_cache;
 pub use site::{Cached, EpochUnit, Event, Policy, Site, Watched};
 
 /// All settings, by section.

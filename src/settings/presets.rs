@@ -59,6 +59,11 @@ pub(super) fn usual_site() -> Site {
         .expect("a test reads every preset that is compiled in")
 }
 
+/// Whether this preset knows how a cache calls the entries of sessions.
+pub fn knows_cache(preset: &str) -> bool {
+    find(preset).is_ok_and(|preset| preset.contains_key("cache"))
+}
+
 /// The names of all presets.
 fn names() -> Vec<String> {
     all().keys().cloned().collect()

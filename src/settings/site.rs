@@ -65,8 +65,10 @@ pub struct Site {
 /// Where a cache answers for the session table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Cached {
-    /// Nowhere, or where nobody can reach it.
+    /// The settings say nothing of a cache.
     #[default]
+    Unsaid,
+    /// Nowhere, or where nobody can reach it.
     No,
     /// Outside the database.
     Outside,

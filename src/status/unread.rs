@@ -82,7 +82,7 @@ impl Unread {
             lines.push((
                 "reading",
                 format!(
-                    "all sessions ({}): {}{of}; until it is through, a revocation may miss some and does not settle",
+                    "all sessions ({}): {}{of} so far; until it is through, a revocation may miss some and does not settle",
                     self.reason.as_deref().unwrap_or("asked for"),
                     self.sessions_read
                 ),

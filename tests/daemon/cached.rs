@@ -435,6 +435,16 @@ async fn a_daemon_that_does_not_know_the_cache_says_so_and_migrating_without_it_
     })
     .await;
     assert_eq!(database.open_revocations().await, 1);
-    database.migrate().await;
+    let installed = run(database.url(), &["migrate"]).await;
+    assert!(
+        installed
+            .stderr
+            .contains("the installation knows of a cache"),
+        "{}",
+        installed.stderr
+    );
+    let mut without = Settings::default();
+    without.site.cached = Cached::No;
+    database.migrate_with(&without).await;
     database.settled().await;
 }

@@ -5,7 +5,10 @@ use session_reaper::{
 };
 use tokio_postgres::{Client, error::SqlState};
 
-use crate::stage::{Database, connect, server, target, wait_until};
+use crate::{
+    process::program::run,
+    stage::{Database, connect, server, target, wait_until},
+};
 
 /// A database that its owner has migrated for an app and a daemon that own nothing. Roles are of the whole
 /// server, so each test has its own.
@@ -274,4 +277,24 @@ async fn a_daemon_reads_of_a_session_what_it_has_to_and_nothing_more() {
             .get(0);
         assert_eq!(readable, expected);
     }
+}
+
+/// It would find every table by the defaults, and take away what the service stands on.
+#[tokio::test]
+async fn a_command_without_the_services_settings_takes_no_rights_away() {
+    let roles = Roles::create().await;
+    let ended = run(roles.database.url(), &["migrate"]).await;
+    assert_eq!(ended.code, Some(1), "{}", ended.stderr);
+    assert!(
+        ended
+            .stderr
+            .contains("would lose them: give the settings of the service"),
+        "{}",
+        ended.stderr
+    );
+    let granted = format!(
+        "select has_table_privilege('the daemon {}', 'session_reaper.revocation', 'update')::integer::bigint",
+        roles.suffix
+    );
+    assert_eq!(roles.database.number(&granted).await, 1);
 }

@@ -52,6 +52,11 @@ impl Attached {
         format!("{schema}.{table}")
     }
 
+    /// Whether it notes what a cache has to forget.
+    pub(in crate::schema) fn evicts(&self) -> bool {
+        self.name == "A_session_reaper_session_deleted"
+    }
+
     /// Takes it off.
     pub(in crate::schema) async fn drop(&self, client: &Client) -> Result<(), Error> {
         take_off(client, self.oid, &self.table(), &self.name).await

@@ -34,6 +34,7 @@ async fn a_users_live_sessions_are_listed_the_oldest_first_and_without_their_key
     };
 
     let user = users[0].to_string();
+    run(database.url(), &["link"]).await.assert_done();
     let text = run(database.url(), &["sessions", &user]).await;
     let lines: Vec<&str> = text.assert_done().lines().collect();
     assert_eq!(lines.len(), 3, "{lines:?}");
@@ -57,6 +58,9 @@ async fn a_users_live_sessions_are_listed_the_oldest_first_and_without_their_key
 async fn a_user_without_sessions_is_told_from_nobody() {
     let database = Database::create().await;
     let user = database.users(1).await[0].to_string();
+    let unread = run(database.url(), &["sessions", &user]).await;
+    assert!(unread.assert_done().contains("reading: all sessions"));
+    run(database.url(), &["link"]).await.assert_done();
     let none = run(database.url(), &["sessions", &user]).await;
     assert_eq!(
         none.assert_done(),
@@ -81,6 +85,7 @@ async fn a_session_that_never_expires_says_never() {
         .batch_execute("update django_session set expire_date = 'infinity'")
         .await
         .unwrap();
+    run(database.url(), &["link"]).await.assert_done();
     let listed = run(database.url(), &["sessions", &user.to_string()]).await;
     assert!(listed.assert_done().trim_end().ends_with("  never"));
     let listed = run(database.url(), &["sessions", &user.to_string(), "--json"]).await;
