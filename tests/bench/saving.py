@@ -1,5 +1,6 @@
 """What the triggers cost whoever saves sessions."""
 
+import concurrent.futures
 import contextlib
 import statistics
 
@@ -23,6 +24,20 @@ values (md5(cast(:key as bigint)::text), concat('e30', chr(58), '1xVeDd', chr(58
 update django_session set session_data = s.data, expire_date = now() + interval '14 days'
 from sample s where s.user_id = :user_id and session_key = md5(cast(:key as bigint)::text);
 """
+# What Django does for a session that comes with its user: looks whether the key is free, begins, inserts, commits.
+DJANGO = """
+import time
+from django.contrib.sessions.backends.db import SessionStore
+began, sessions = time.monotonic(), 0
+while time.monotonic() < began + {seconds}:
+    store = SessionStore()
+    store.update({{"_auth_user_id": "1", "_auth_user_backend": "django.contrib.auth.backends.ModelBackend",
+                  "_auth_user_hash": "0" * 64, "_language": "de", "cart": {{"1": 1, "2": 2}}}})
+    store.create()
+    sessions += 1
+print(sessions / (time.monotonic() - began))
+"""
+CLIENTS = 4
 TRIGGERS = ('"A_session_reaper_session_opened"', '"A_session_reaper_session_saved"')
 
 
@@ -33,26 +48,46 @@ def measure(site, rounds, seconds):
     # The triggers are what every save pays; the daemon takes its share of the processors, here the clients' own.
     for reader, around in [("no daemon running", contextlib.nullcontext), ("the daemon reading along", site.daemon)]:
         with around():
-            for what, script in [("insert", INSERT), ("login", LOGIN)]:
-                # The settings of a site on a disk, and the harder case, in which a commit waits for nothing.
-                for synchronous in ("on", "off"):
-                    site.tables(f"alter database {site.database} set synchronous_commit = {synchronous}")
-                    what_is_on = f"{what}, synchronous_commit = {synchronous}, {reader}"
-                    _compare(site, what_is_on, script, rounds, seconds)
+            # A commit waits for the disk first, and for nothing then, which is the harder case.
+            for synchronous in ("on", "off"):
+                site.tables(f"alter database {site.database} set synchronous_commit = {synchronous}")
+                how = f"synchronous_commit = {synchronous}, {reader}"
+                _compare(site, f"Django itself inserts, {how}", _django(site, seconds), rounds, seconds)
+                for what, script in [("insert", INSERT), ("login", LOGIN)]:
+                    _compare(site, f"{what}, {how}", _pgbench(site, script, seconds), rounds, seconds)
 
 
-def _compare(site, what, script, rounds, seconds):
+def _pgbench(site, script, seconds):
+    return lambda: site.pgbench(script, f"--time={seconds}")[0]
+
+
+def _django(site, seconds):
+    """As many sites as pgbench has clients, each with a connection of its own."""
+
+    def save(_):
+        return float(site.manage("shell", "--no-imports", "-c", DJANGO.format(seconds=seconds)))
+
+    def saved():
+        with concurrent.futures.ThreadPoolExecutor(CLIENTS) as sites:
+            return sum(sites.map(save, range(CLIENTS)))
+
+    return saved
+
+
+def _compare(site, what, load, rounds, seconds):
     with_triggers, without, ratios = [], [], []
-    _round(site, script, "enable", 1)
+    _round(site, load, "enable")
     for number in range(rounds):
         # Who begins changes, so that neither always has the warmer or the larger table.
         order = ("enable", "disable") if number % 2 else ("disable", "enable")
-        found = {state: _round(site, script, state, seconds) for state in order}
+        found = {state: _round(site, load, state) for state in order}
         with_triggers.append(found["enable"])
         without.append(found["disable"])
         ratios.append(found["enable"] / found["disable"])
+    # A daemon refuses to start without them.
+    _switch(site, "enable")
     show(
-        f"Saving sessions: {what}; 4 clients, {rounds} rounds of {seconds} s each way",
+        f"Saving sessions: {what}; {CLIENTS} clients, {rounds} rounds of {seconds} s each way",
         [
             ("", "transactions a second: median (least - most)"),
             ("with the triggers", spread(with_triggers)),
@@ -63,11 +98,12 @@ def _compare(site, what, script, rounds, seconds):
     )
 
 
-def _round(site, script, state, seconds):
-    site.tables(
-        "truncate django_session cascade",
-        "truncate session_reaper.unread",
-        *(f"alter table django_session {state} trigger {trigger}" for trigger in TRIGGERS),
-        "checkpoint",
-    )
-    return site.pgbench(script, f"--time={seconds}")[0]
+def _round(site, load, state):
+    site.tables("truncate django_session cascade", "truncate session_reaper.unread")
+    _switch(site, state)
+    site.tables("checkpoint")
+    return load()
+
+
+def _switch(site, state):
+    site.tables(*(f"alter table django_session {state} trigger {trigger}" for trigger in TRIGGERS))
