@@ -1,6 +1,8 @@
 //! How it stands: what is served, what is pending, and what a revocation waits for.
 
 pub mod cached;
+mod exposition;
+pub mod metrics;
 pub mod unread;
 
 use serde::Serialize;

@@ -111,11 +111,7 @@ pub enum Command {
     ///
     /// Ends with 1 if it is not installed, if no daemon serves the database, or if a trigger, a foreign key or a key's
     /// type is not as it should be.
-    Status {
-        /// Print one JSON object.
-        #[arg(long)]
-        json: bool,
-    },
+    Status(Status),
 
     /// Look for what keeps sessions from ending, or will, and say what to do about it.
     ///
@@ -139,6 +135,17 @@ pub enum Command {
         #[arg(long)]
         yes: bool,
     },
+}
+
+/// How to say it.
+#[derive(Debug, Args)]
+pub struct Status {
+    /// Print one JSON object.
+    #[arg(long, conflicts_with = "metrics")]
+    pub json: bool,
+    /// Print the figures as Prometheus reads them, for the textfile collector of node_exporter.
+    #[arg(long)]
+    pub metrics: bool,
 }
 
 /// What to read.

@@ -108,7 +108,7 @@ async fn dispatch(
         }
         Command::Pause { json } => pause::pause(&target, &settings, *json).await,
         Command::Resume { json } => pause::resume(&target, &settings, *json).await,
-        Command::Status { json } => status::status(&target, &settings, *json).await,
+        Command::Status(status) => status::status(status, &target, &settings).await,
         // Done before a database was looked for.
         Command::Demo(_) => Ok(ExitCode::SUCCESS),
     }

@@ -1,21 +1,25 @@
-//! `status`: how it stands, for a person or for a script.
+//! `status`: how it stands, for a person, for a script or for a monitor.
 
 use std::process::ExitCode;
 
-use super::Failure;
+use super::{Failure, arguments};
 use crate::{
     connection::Target,
     schema::{self, Pause},
     settings::Settings,
-    status::{self, Status},
+    status::{self, Status, metrics},
     wording::count_of,
 };
 
-pub async fn status(target: &Target, settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
+pub async fn status(
+    arguments: &arguments::Status,
+    target: &Target,
+    settings: &Settings,
+) -> Result<ExitCode, Failure> {
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
     let Some(version) = schema::installed_version(&client).await? else {
-        if json {
+        if arguments.json {
             println!(
                 "{}",
                 serde_json::json!({ "schema_version": null, "served": false })
@@ -28,8 +32,10 @@ pub async fn status(target: &Target, settings: &Settings, json: bool) -> Result<
         let faults = schema::faults(&client, &settings.site).await?;
         status.problems = faults.iter().map(ToString::to_string).collect();
     }
-    if json {
+    if arguments.json {
         println!("{}", serde_json::to_string(&status)?);
+    } else if arguments.metrics {
+        print!("{}", metrics::text(&status));
     } else {
         print(&status, target);
     }

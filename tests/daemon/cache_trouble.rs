@@ -13,7 +13,7 @@ use crate::{
         sentinel::{self, Pair},
         server::CacheServer,
     },
-    process::program::run,
+    process::program::{metrics, run},
     stage::{Database, server, wait_until},
 };
 
@@ -91,6 +91,10 @@ async fn nobody_settles_and_rows_go(database: &Database, users: &[i32], sessions
         said.contains("2 revocations wait for that") && said.contains("cache down for "),
         "{said}"
     );
+    let metrics = metrics(database).await;
+    assert_eq!(metrics["session_reaper_revocations_awaiting_cache"], 2.0);
+    assert!(metrics["session_reaper_cache_failing_seconds"] > 0.0);
+    assert!(metrics["session_reaper_cache_failed_attempts"] > 0.0);
     for session in sessions.concat() {
         assert!(!said.contains(&session), "{said}");
     }
@@ -101,6 +105,9 @@ async fn all_settles(database: &Database, cache: &CacheServer, sessions: [&[Stri
     assert_eq!(cached(cache, &sessions.concat()).await, 0);
     let said = status(database).await;
     assert!(!said.contains("cache down"), "{said}");
+    let metrics = metrics(database).await;
+    assert_eq!(metrics["session_reaper_revocations_awaiting_cache"], 0.0);
+    assert_eq!(metrics["session_reaper_cache_failing_seconds"], 0.0);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use session_reaper::demo::site;
 
-use super::program::{Ended, run};
+use super::program::{Ended, metrics, run};
 use crate::stage::{Database, connect, server, target};
 
 fn json(ended: &Ended) -> Value {
@@ -24,7 +24,7 @@ async fn every_subcommand_explains_itself_and_its_arguments() {
         ("sessions", vec!["<USER>", "--json", "no credential"]),
         ("pause", vec!["--json", "session-reaper resume"]),
         ("resume", vec!["--json"]),
-        ("status", vec!["--json"]),
+        ("status", vec!["--json", "--metrics"]),
         ("doctor", vec!["--json"]),
         ("demo", vec!["--once"]),
         ("uninstall", vec!["--yes"]),
@@ -113,6 +113,13 @@ async fn status_says_whether_it_is_installed_and_served() {
     assert_eq!(
         (&status["served"], &status["linked_sessions"]),
         (&true.into(), &3.into())
+    );
+    let metrics = metrics(&database).await;
+    assert_eq!(metrics["session_reaper_served"], 1.0);
+    assert_eq!(metrics["session_reaper_linked_sessions"], 3.0);
+    assert_eq!(
+        metrics["session_reaper_open_revocations{state=\"requested\"}"],
+        0.0
     );
 }
 

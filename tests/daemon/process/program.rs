@@ -1,6 +1,7 @@
 //! Starts the binary, talks to it by signals, and collects what it says.
 
 use std::{
+    collections::BTreeMap,
     io::{BufRead, BufReader},
     path::PathBuf,
     process::{Child, Command, ExitStatus, Stdio},
@@ -10,7 +11,7 @@ use std::{
 
 use serde_json::Value;
 
-use crate::stage::wait_until;
+use crate::stage::{Database, wait_until};
 
 /// What a command that has ended left behind.
 pub struct Ended {
@@ -228,4 +229,26 @@ impl Drop for SettingsFile {
     fn drop(&mut self) {
         let _ = std::fs::remove_file(&self.0);
     }
+}
+
+/// What `status --metrics` prints, by name and label; each value stands under its help and its type, once.
+pub async fn metrics(database: &Database) -> BTreeMap<String, f64> {
+    let printed = run(database.url(), &["status", "--metrics"]).await.stdout;
+    let mut values = BTreeMap::new();
+    let mut declared = Vec::new();
+    for line in printed.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[..] {
+            ["#", "HELP", name, ..] => declared = vec![name],
+            ["#", "TYPE", name, "gauge" | "counter"] => declared.push(name),
+            [sample, value] => {
+                let name = sample.split('{').next().unwrap();
+                assert_eq!(declared, [name, name], "{printed}");
+                let known = values.insert(sample.to_owned(), value.parse().unwrap());
+                assert_eq!(known, None, "{printed}");
+            }
+            _ => panic!("{line}"),
+        }
+    }
+    values
 }
