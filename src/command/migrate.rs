@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::Failure;
-use crate::{connection::Target, listening, schema, settings::Settings};
+use crate::{connection::Target, listening, schema, settings::Settings, wording::count_of};
 
 pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, Failure> {
     check_direct(target, settings).await?;
@@ -30,6 +30,12 @@ pub async fn migrate(target: &Target, settings: &Settings) -> Result<ExitCode, F
         for name in names {
             println!("{what:<10} {name}");
         }
+    }
+    if installed.unread > 0 {
+        println!(
+            "unread     {} from before: `session-reaper run` reads them for their users in the background, `session-reaper link` at once; until then a revocation may miss some, and does not settle",
+            count_of(installed.unread, "session")
+        );
     }
     println!("session-reaper is installed in {}", target.describe());
     Ok(ExitCode::SUCCESS)

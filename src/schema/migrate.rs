@@ -9,7 +9,7 @@ use super::{
     patience::{LOCK_TRIES, retry_or_fail, wait_for_turn},
     pause, references, rights,
     template::quote_literal,
-    triggers,
+    triggers, unlinked,
 };
 use crate::{connection::Target, settings};
 
@@ -35,6 +35,8 @@ pub struct Installed {
     pub expiry: Option<String>,
     /// Triggers that were taken off, because the settings ask for them no more.
     pub detached: Vec<String>,
+    /// Sessions that wait to be read for their users, which a revocation may miss until then.
+    pub unread: i64,
 }
 
 /// The version that this release's migrations lead to.
@@ -151,6 +153,7 @@ pub(super) async fn install(
             .await?;
     }
     rights::grant(client, site, settings).await?;
+    installed.unread = unlinked::waiting(client, site).await?;
     Ok(installed)
 }
 

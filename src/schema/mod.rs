@@ -21,6 +21,7 @@ mod site;
 mod template;
 mod triggers;
 mod uninstall;
+mod unlinked;
 mod watch;
 
 pub use behaviour::differing;

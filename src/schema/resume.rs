@@ -10,7 +10,7 @@ use super::{
     newest_version, patience,
     pause::{Pause, current, step_back},
     template::quote_identifier,
-    triggers,
+    triggers, unlinked,
 };
 use crate::{connection::Target, settings};
 
@@ -80,7 +80,9 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
     resumed.installed.migrations = migrations;
     let readers = let_readers(client).await?;
     tracing::debug!(readers, "may look at live_session again");
-    resumed.unlinked = sessions_written_meanwhile(client, &site).await?;
+    // What was written during the pause nobody has noted: where the daemon reads sessions, attaching its triggers has had
+    // all of them read again.
+    resumed.unlinked = unlinked::count(client, &site).await?;
     end(client, &site).await?;
     resumed.waited = waiting(client).await?;
     Ok(resumed)
@@ -124,19 +126,6 @@ async fn drop_links(client: &Client, site: &Site) -> Result<(u64, u64), Error> {
         client.execute(&of_sessions, &[]).await?,
         client.execute(&of_users, &[]).await?,
     ))
-}
-
-/// Sessions that are linked to nobody, for the operator. What was written during the pause nobody has noted: where the
-/// daemon reads sessions, attaching its triggers has had all of them read again.
-async fn sessions_written_meanwhile(client: &Client, site: &Site) -> Result<i64, Error> {
-    let statement = format!(
-        "-- schema::resume::sessions_written_meanwhile
-        select count(*) from {} s
-        where not exists (select from session_reaper.user_session l where l.session_key = s.{})",
-        site.sessions.quoted(),
-        quote_identifier(&site.session_key.name),
-    );
-    Ok(client.query_one(&statement, &[]).await?.get(0))
 }
 
 /// Whoever might look at the view before may do so again; a role that is gone has no say.
