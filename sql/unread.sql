@@ -86,6 +86,7 @@ comment on function session_reaper.link_written() is
 -- that vacuum cannot take away because of it make this read anything twice.
 -- "most" stands here, and not at the call, where it would come too late: whoever wants a thousand rows of a million
 -- reads a thousand.
+-- A "read_to" from this server's future came with a dump from another one, and says nothing here.
 create or replace function session_reaper.unread_since(read_to pg_snapshot, most integer default null)
 returns table (place tid, session_key :session_key_base_type, was_there boolean, xid xid8, begun_at timestamptz, snapshot pg_snapshot)
 language sql
@@ -95,14 +96,20 @@ set enable_seqscan = off
 set enable_bitmapscan = off
 set jit = off
 as $$
+    with effective as materialized (
+        select case
+            when pg_catalog.pg_snapshot_xmax(read_to) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+            then '1:1:' else read_to end as read_to
+    )
     (select u.ctid, u.session_key, u.was_there, coalesce(u.xid, u.queued_in), u.begun_at, u.snapshot
-    from pg_catalog.pg_snapshot_xip(read_to) running (xid)
+    from effective e
+    cross join lateral pg_catalog.pg_snapshot_xip(e.read_to) running (xid)
     -- Each by the index: what others have queued since is of no interest here.
     cross join lateral (select w.ctid, w.* from session_reaper.unread w where w.queued_in = running.xid offset 0) u)
     union all
     (select u.ctid, u.session_key, u.was_there, coalesce(u.xid, u.queued_in), u.begun_at, u.snapshot
     from session_reaper.unread u
-    where u.queued_in >= pg_catalog.pg_snapshot_xmax(read_to)
+    where u.queued_in >= (select pg_catalog.pg_snapshot_xmax(e.read_to) from effective e)
     order by u.queued_in)
     limit most
 $$;
@@ -131,7 +138,12 @@ begin
     if session_reaper.is_paused() then
         return;
     end if;
-    select case when anew then '1:1:' else q.read_to end into since from session_reaper.queue_reading q for update;
+    select q.read_to into since from session_reaper.queue_reading q for update;
+    -- For good: this server's transaction ids would catch up some day, and what waits until then would count as read.
+    if anew or pg_catalog.pg_snapshot_xmax(since) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()) then
+        since := '1:1:';
+        update session_reaper.queue_reading q set read_to = since;
+    end if;
     return query
         with taken as materialized (
             select u.place, u.session_key, pg_catalog.pg_current_snapshot() as seen

@@ -111,6 +111,14 @@ pub async fn prune(pool: &Pool, retention_d: u32) -> Result<u64, Error> {
             delete from session_reaper.change c
             where c.at < now() - interval '1 day'
               and not exists (select from session_reaper.revocation r where r.change_id = c.id);
+            -- Ids from this server's future came with a dump from another one. Some day they would be reached, and the
+            -- change would then look as if newer logins had not seen it (P2). An id that everybody sees leaves it to
+            -- the clock.
+            update session_reaper.change c
+            set xid = '0'
+            where c.xid >= pg_snapshot_xmax(pg_current_snapshot())
+              and not exists (
+                select from session_reaper.change o where o.xid = '0' and o.begun_at = c.begun_at);
             delete from session_reaper.horizon h
             where h.passed_at < now() - interval '1 day'
               and not exists (select from session_reaper.revocation r where r.horizon_id = h.id)",

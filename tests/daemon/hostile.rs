@@ -186,34 +186,6 @@ async fn a_user_or_a_session_that_gets_another_key_does_not_get_away() {
     drop(daemon);
 }
 
-/// Its transaction ids lie in this server's future, where nothing is visible.
-#[tokio::test]
-async fn a_change_that_came_with_a_dump_does_not_end_new_logins() {
-    let database = Database::create().await;
-    let user = database.users(1).await[0];
-    let _daemon = database.daemon().await;
-    database.change_password(user).await;
-    database.settled().await;
-    database
-        .batch_execute("update session_reaper.change set xid = (xid::text::bigint + 1000000)::text::xid8, stamps = 3")
-        .await
-        .unwrap();
-    let key = site::visit(&database.client, 1).await.unwrap();
-    database
-        .execute(
-            "select session_reaper.link_session($1::text::varchar, $2, session_reaper.credential_version($2))",
-            &[&key[0], &user],
-        )
-        .await
-        .unwrap();
-    database
-        .batch_execute("update session_reaper.revocation set state = 'requested'")
-        .await
-        .unwrap();
-    database.settled().await;
-    assert_eq!(database.count(&key).await, 1);
-}
-
 #[tokio::test]
 async fn a_session_key_of_fixed_length_is_no_single_character() {
     let database = Database::create_bare(server()).await;
