@@ -117,6 +117,7 @@ begin
             revocation_id bigint not null references session_reaper.revocation (id) on delete cascade,
             session_key %s not null,
             ended boolean not null default false,
+            grace_over boolean not null default false,
             primary key (revocation_id, session_key)
         ) $table$, session_key_type);
 
@@ -135,6 +136,7 @@ create index revocation_of_everybody on session_reaper.revocation (id) where sco
 create index revocation_of_change on session_reaper.revocation (change_id);
 create index revocation_of_horizon on session_reaper.revocation (horizon_id) where horizon_id is not null;
 create index horizon_open on session_reaper.horizon (id) where passed_at is null;
+create index revocation_kept on session_reaper.revocation (keep_digest) where keep_digest is not null;
 create index revocation_settled on session_reaper.revocation (settled_at) where state = 'settled';
 
 -- Every row is updated a few times and then rests: vacuum early, so that the partial indexes stay small.
@@ -174,6 +176,9 @@ comment on column session_reaper.revoked_key.session_key is 'The key, as the ses
 
 comment on column session_reaper.revoked_key.ended is
     'The session has been deleted once; the write-back grace is not prolonged for it again.';
+
+comment on column session_reaper.revoked_key.grace_over is
+    'The write-back grace has passed since: a session that appears under this key again is as old as its login.';
 
 comment on table session_reaper.walk is
     'How far revocations of everybody have read the links, so that a restart goes on where it was. Kept here, because a key that the daemon sent as a parameter could reach the server''s log (P7).';

@@ -55,8 +55,14 @@ begin
     return query
         select k.revocation_id, s.:"session_key"
         from session_reaper.revoked_key k
+        join session_reaper.revocation r on r.id = k.revocation_id
+        join session_reaper.change c on c.id = r.change_id
         join :"session_schema".:"session_table" s on s.:"session_key" = k.session_key
+        left join session_reaper.user_session l on l.session_key = k.session_key
         where k.revocation_id = any (revocations)
+          and (not k.grace_over
+            or l.session_key is null
+            or session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy))
         limit most;
     return query
         select r.id, e.session_key
@@ -72,15 +78,29 @@ comment on function session_reaper.condemned(bigint[], integer) is
 
 -- Which of these revocations still have a session to end. Without a bound for the users', since one revocation's many must not
 -- hide another one's few.
+--
+-- What waits to be read is looked at first, and links only afterwards, by a statement that sees more: a reader may commit
+-- in between, which takes a session off the queue and links it. The other way round neither look would find it (P1).
 create or replace function session_reaper.unfinished(revocations bigint[])
 returns bigint[]
-language sql
+language plpgsql
 volatile
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select array(
-        select distinct c.revocation_id
+declare
+    unread bigint[];
+begin
+    unread := array(
+        select r.id
+        from session_reaper.revocation r
+        join session_reaper.change c on c.id = r.change_id
+        where r.id = any (revocations)
+          and session_reaper.may_be_unread(c.xid, c.begun_at, c.at, r.policy));
+    return array(
+        select u.id from pg_catalog.unnest(unread) as u (id)
+        union
+        select c.revocation_id
         from session_reaper.condemned(
             array(
                 select r.id from session_reaper.revocation r where r.id = any (revocations) and r.scope <> 'all'),
@@ -93,15 +113,9 @@ as $$
           and r.scope = 'all'
           and exists (select from session_reaper.condemned(array[r.id], 1))
         union
-        -- Nor does a session count as ended that nobody has read yet.
-        select r.id
-        from session_reaper.revocation r
-        join session_reaper.change c on c.id = r.change_id
-        where r.id = any (revocations)
-          and session_reaper.may_be_unread(c.xid, c.begun_at, c.at, r.policy)
-        union
-        -- Nor one that the cache may still know (P5).
-        select a.id from session_reaper.awaiting_eviction(revocations) a (id))
+        -- Nor does one count as ended that the cache may still know (P5).
+        select a.id from session_reaper.awaiting_eviction(revocations) a (id));
+end
 $$;
 
 comment on function session_reaper.unfinished(bigint[]) is
@@ -167,7 +181,11 @@ begin
             or exists (
                 select
                 from session_reaper.revoked_key n
-                where n.revocation_id = r.id and n.session_key = k.session_key))
+                where n.revocation_id = r.id and n.session_key = k.session_key
+                  -- After the grace the key counts as new, like its login (P2). Whose that is may not have been read yet.
+                  and (not n.grace_over
+                    or l.session_key is null and k.session_key <> all (unread)
+                    or session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy))))
         group by k.session_key
     ), deleted as (
         delete from :"session_schema".:"session_table" s
@@ -253,6 +271,29 @@ $$;
 
 comment on function session_reaper.sweep(bigint[], integer, boolean) is
     'Ends up to "most" sessions of these revocations, passing over locked rows; returns how many.';
+
+-- Called after a sweep that came later than the grace, so that whatever was written back in time has been ended; what that
+-- had to pass over stays as it is.
+create or replace function session_reaper.end_grace(revocations bigint[], grace_s double precision)
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    update session_reaper.revoked_key k
+    set grace_over = true
+    from session_reaper.revocation r
+    where r.id = any (revocations)
+      and k.revocation_id = r.id
+      and k.ended
+      and not k.grace_over
+      -- The transaction's own time, which is before the sweep.
+      and r.remembered_at + grace_s * interval '1 second' <= pg_catalog.now()
+      and not exists (select from :"session_schema".:"session_table" s where s.:"session_key" = k.session_key)
+$$;
+
+comment on function session_reaper.end_grace(bigint[], double precision) is
+    'Has ended sessions whose write-back grace is over count as new when they appear again.';
 
 -- The breach switch walks the links in key order, so that millions of sessions are read once and not anew for
 -- every batch, and a restart goes on where it was; the rows that it passes over are found again before the

@@ -1,4 +1,6 @@
-//! When the write-back grace of a revocation begins.
+//! When the write-back grace of a revocation begins, and when it is over.
+
+use deadpool_postgres::Transaction;
 
 use crate::connection::{Error, Pool};
 
@@ -23,6 +25,22 @@ pub async fn begin(pool: &Pool) -> Result<(), Error> {
                 limit 10000
                 for update skip locked))",
             &[],
+        )
+        .await?;
+    Ok(())
+}
+
+/// Has keys whose grace is over count as new, in the transaction that has just swept these revocations: somebody who logs
+/// in under such a key again must not wait until the last transaction has ended that a revocation waits for (P2).
+///
+/// # Errors
+/// When the database cannot be reached or refuses the statement.
+pub async fn end(transaction: &Transaction<'_>, ids: &[i64], grace_s: u64) -> Result<(), Error> {
+    transaction
+        .execute(
+            "-- grace::end
+            select session_reaper.end_grace($1, $2)",
+            &[&ids, &(grace_s as f64)],
         )
         .await?;
     Ok(())

@@ -128,6 +128,7 @@ impl Settler {
         let ids = open::waiting(&transaction, self.swept_to, settings.batch_rows).await?;
         self.swept_to = ids.last().copied().unwrap_or(0);
         let sessions = sweep(&transaction, &ids, settings).await?;
+        grace::end(&transaction, &ids, settings.write_back_grace_s).await?;
         transaction.commit().await?;
         Ok(sessions)
     }

@@ -2,7 +2,10 @@
 
 use session_reaper::{demo::site, settings::Settings, status};
 
-use crate::stage::{Database, server_with_two_phase_commit, wait_until};
+use crate::{
+    reading::{data_of, open, read_table},
+    stage::{Database, server_with_two_phase_commit, wait_until},
+};
 
 async fn is_settled(database: &Database) -> bool {
     database.open_revocations().await == 0
@@ -207,6 +210,78 @@ async fn what_an_upserting_store_writes_back_within_the_grace_is_ended_again_and
     database.change_password(database.users(1).await[0]).await;
     database.settled().await;
     assert_eq!(database.count(&sessions).await, 1);
+}
+
+/// Flask-Session gives the next login the key of the last one. It must not have to wait for somebody's long transaction.
+#[tokio::test]
+async fn a_login_under_an_ended_key_stays_after_the_grace_though_its_revocation_is_open() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let sessions = database.log_in(user, 2).await;
+    let mut settings = Settings::default();
+    settings.revoke.write_back_grace_s = 1;
+    let _daemon = database.daemon_with(settings).await;
+    let mut app = database.connect().await;
+    let slow = app.transaction().await.unwrap();
+    slow.query("select 1 from auth_user", &[]).await.unwrap();
+    database.change_password(user).await;
+    wait_until("the grace of both is over", || async {
+        let over = "select count(*) from session_reaper.revoked_key where grace_over";
+        database.number(over).await == 2
+    })
+    .await;
+
+    let log_in = "with s as (insert into django_session values ($1, '', now() + interval '1 day') returning session_key)
+        insert into session_reaper.user_session (session_key, user_id) select session_key, $2 from s";
+    database
+        .execute(log_in, &[&sessions[0], &user])
+        .await
+        .unwrap();
+    // This one began before the change.
+    slow.execute(log_in, &[&sessions[1], &user]).await.unwrap();
+    slow.commit().await.unwrap();
+    database.settled().await;
+    assert_eq!(database.count(&sessions[..1]).await, 1);
+    assert_eq!(database.count(&sessions[1..]).await, 0);
+}
+
+/// A reader that commits between two looks takes a session out of sight of the first and puts it where the second has
+/// been already.
+#[tokio::test]
+async fn a_session_that_is_read_while_it_is_asked_what_is_left_counts_as_left() {
+    let database = Database::create().await;
+    read_table(&database).await;
+    let user = database.users(1).await[0];
+    open(&database, &data_of(user)).await;
+    database.change_password(user).await;
+    let mut holder = database.connect().await;
+    let held = holder.transaction().await.unwrap();
+    held.batch_execute("lock table session_reaper.revoked_key")
+        .await
+        .unwrap();
+    let asking = database.connect().await;
+    let asked = tokio::spawn(async move {
+        let unfinished = "select cardinality(session_reaper.unfinished(array(select r.id from session_reaper.revocation r)))";
+        asking
+            .query_one(unfinished, &[])
+            .await
+            .unwrap()
+            .get::<_, i32>(0)
+    });
+    wait_until("it is being asked", || async {
+        let waiting = "select count(*) from pg_locks l where not l.granted
+            and l.relation = 'session_reaper.revoked_key'::regclass";
+        database.number(waiting).await == 1
+    })
+    .await;
+    let read = format!(
+        "with taken as (delete from session_reaper.unread returning *)
+        insert into session_reaper.user_session (session_key, user_id, xid, begun_at, snapshot, read)
+        select t.session_key, {user}, t.queued_in, t.begun_at, t.snapshot, true from taken t"
+    );
+    database.batch_execute(&read).await.unwrap();
+    held.commit().await.unwrap();
+    assert_eq!(asked.await.unwrap(), 1);
 }
 
 /// Their rows were locked until long after the grace had begun, so that only the last sweep could end them.
