@@ -166,6 +166,9 @@ begin
         update session_reaper.user_session l
         set session_key = cast(to_key as :session_key_base_type)
         where l.session_key = cast(from_key as :session_key_base_type);
+        if :evicts then
+            perform session_reaper.note_deleted(cast(from_key as :session_key_base_type));
+        end if;
     end if;
     return null;
 exception when data_exception or unique_violation then

@@ -38,9 +38,10 @@ declare
     owner :user_key_type;
     revocation bigint;
 begin
-    if not exists (
-        select from :"session_schema".:"session_table" s where s.:"session_key" = revoke_session.session_key)
-    then
+    -- A key that is just being changed is waited for: the revocation would name the old one.
+    perform from :"session_schema".:"session_table" s
+        where s.:"session_key" = revoke_session.session_key for key share;
+    if not found then
         return null;
     end if;
     select l.user_id into owner from session_reaper.user_session l where l.session_key = revoke_session.session_key;

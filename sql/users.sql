@@ -114,22 +114,47 @@ $$;
 
 comment on function session_reaper.user_renamed() is 'Lets open revocations follow a user whose key changes.';
 
+-- The session that an app asked to keep is known by a digest of its key, also to revocations that have settled, since a
+-- link that is read later may open them again (P2). And what was noted to be read under the old key is noted under the
+-- new one; where too much waits to look for it, the session counts as older than every change (P1).
 create or replace function session_reaper.follow_session(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
-language sql
+language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    most constant integer := 10000;
+begin
     update session_reaper.revoked_key k
     set session_key = to_key
     where k.session_key = from_key
       and not exists (
         select from session_reaper.revoked_key d
-        where d.revocation_id = k.revocation_id and d.session_key = to_key)
+        where d.revocation_id = k.revocation_id and d.session_key = to_key);
+    update session_reaper.revocation r
+    set keep_digest = (session_reaper.keep_digests(to_key))[
+        pg_catalog.array_position(session_reaper.keep_digests(from_key), r.keep_digest)]
+    where r.keep_digest = any (session_reaper.keep_digests(from_key));
+    -- The foreign key takes a link along.
+    if not :reads or exists (select from session_reaper.user_session l where l.session_key in (from_key, to_key)) then
+        return;
+    end if;
+    update session_reaper.opened_anonymous o set session_key = to_key where o.session_key = from_key;
+    with waiting as materialized (
+        select u.*
+        from session_reaper.queue_reading q
+        cross join lateral session_reaper.unread_since(q.read_to, most) u
+    )
+    insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+    select to_key, w.was_there, w.xid, w.begun_at, w.snapshot from waiting w where w.session_key = from_key
+    union all
+    select to_key, true, '0', '-infinity', '1:1:' where (select pg_catalog.count(*) from waiting) = most;
+end
 $$;
 
 comment on function session_reaper.follow_session(:session_key_base_type, :session_key_base_type) is
-    'Lets revocations that name a session follow it when its key changes. For the functions of this schema only.';
+    'Lets what is known of a session follow it when its key changes. For the functions of this schema only.';
 
 create or replace function session_reaper.session_renamed()
 returns trigger
@@ -147,7 +172,7 @@ end
 $$;
 
 comment on function session_reaper.session_renamed() is
-    'Lets revocations that name a session follow it when its key changes, and the cache forget the old key.';
+    'Lets what is known of a session follow it when its key changes, and the cache forget the old key.';
 
 -- The path is pinned because it decides which names are printed with their schema: two roles would read two texts.
 create or replace function session_reaper.trigger_text(trigger oid)

@@ -31,19 +31,27 @@ comment on function session_reaper.is_older(xid8, timestamptz, pg_snapshot, xid8
 -- The key itself or its SHA-256 may be given to keep a session, so that no statement log need hold a key.
 -- Hashing what was given, whichever it was, means that our table never holds a key either (P7). A key of raw bytes is
 -- given in hex; as text it would depend on bytea_output.
+create or replace function session_reaper.keep_digests(session_key :session_key_base_type)
+returns text[]
+language sql
+immutable
+parallel safe
+return array[
+    pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(:session_key_text, 'UTF8')), 'hex'),
+    pg_catalog.encode(
+        pg_catalog.sha256(pg_catalog.convert_to(
+            pg_catalog.encode(pg_catalog.sha256(:session_key_bytes), 'hex'), 'UTF8')),
+        'hex')];
+
+comment on function session_reaper.keep_digests(:session_key_base_type) is
+    'What stands in revocation.keep_digest where an app asked to keep this session, by its key or by its key''s SHA-256.';
+
 create or replace function session_reaper.is_kept(session_key :session_key_base_type, keep_digest text, policy text)
 returns boolean
 language sql
 immutable
 parallel safe
-return policy = 'others'
-    and keep_digest is not null
-    and keep_digest in (
-        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(:session_key_text, 'UTF8')), 'hex'),
-        pg_catalog.encode(
-            pg_catalog.sha256(pg_catalog.convert_to(
-                pg_catalog.encode(pg_catalog.sha256(:session_key_bytes), 'hex'), 'UTF8')),
-            'hex'));
+return policy = 'others' and keep_digest is not null and keep_digest = any (session_reaper.keep_digests(session_key));
 
 comment on function session_reaper.is_kept(:session_key_base_type, text, text) is
     'Whether the app asked to keep this session: keep_digest is the SHA-256 of its key, or of its key''s SHA-256.';
