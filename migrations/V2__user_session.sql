@@ -52,7 +52,7 @@ $$;
 create index user_session_of_user on session_reaper.user_session (user_id);
 
 comment on table session_reaper.user_session is
-    'Session key -> user. Deleting the session or the user deletes the link. An app inserts session_key and user_id in the transaction that logs the user in; the rest has defaults that say how old the login is.';
+    'Session key -> user. Deleting the session or the user deletes the link. An app that links its sessions calls session_reaper.link_session() in the transaction that logs the user in. It may insert session_key and user_id here itself, and the rest has defaults that say how old the login is; but should that statement fail, the server''s log has the key.';
 comment on column session_reaper.user_session.session_key is 'The session, as the site''s session table knows it. A bearer credential (P7).';
 comment on column session_reaper.user_session.user_id is 'The user who is logged in to it.';
 comment on column session_reaper.user_session.xid is 'Top-level id of the transaction that first put this user into this session.';
