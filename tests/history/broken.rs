@@ -312,7 +312,7 @@ async fn reading_with_the_stamp_of_the_last_write_is_found_out() {
 async fn a_queue_that_forgets_transactions_in_progress_is_found_out() {
     survivors_with(&rewrite(
         "unread_since",
-        "pg_snapshot_xip(read_to) running (xid)",
+        "pg_snapshot_xip(e.read_to) running (xid)",
         "pg_snapshot_xip('1:1:') running (xid)",
     ))
     .await;
