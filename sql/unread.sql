@@ -54,10 +54,14 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     named text;
+    is_key boolean;
     found_id :user_key_type;
 begin
-    select :user_text into named from (select new.*) s;
-    found_id := session_reaper.find_user(named);
+    select u.user_text, u.is_key into named, is_key
+        from (select new.*) s cross join lateral (:user_named) u (user_text, is_key);
+    if is_key then
+        found_id := session_reaper.find_user(named);
+    end if;
     if found_id is not null then
         insert into session_reaper.user_session as l (session_key, user_id, read)
         values (new.:"session_key", found_id, true)
@@ -155,7 +159,7 @@ comment on function session_reaper.take_unread(integer, boolean) is
 
 -- The user's key in the type of the site, for many at once. As UTF-8 and not as text: letters that the encoding of the
 -- database lacks would fail the statement that brings them, and with it the reading of everything else. One text that is no key of that type fails the quick way for
--- all; then each is looked at alone.
+-- all; then each is looked at alone. A domain has checks of its own.
 create or replace function session_reaper.as_user_keys(texts bytea[])
 returns :user_key_type[]
 language plpgsql
@@ -168,11 +172,11 @@ begin
     return array(
         select cast(pg_catalog.convert_from(t.text, 'UTF8') as :user_key_type)
         from pg_catalog.unnest(texts) with ordinality as t (text, place) order by t.place);
-exception when data_exception then
+exception when data_exception or check_violation then
     for i in 1 .. pg_catalog.cardinality(texts) loop
         begin
             keys := keys || cast(pg_catalog.convert_from(texts[i], 'UTF8') as :user_key_type);
-        exception when data_exception then
+        exception when data_exception or check_violation then
             keys := keys || cast(null as :user_key_type);
         end;
     end loop;
