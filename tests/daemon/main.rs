@@ -19,6 +19,7 @@ mod expiry;
 mod express;
 mod failover;
 mod fails_closed;
+mod handed_over;
 mod hold;
 mod hostile;
 mod inspection;
