@@ -45,7 +45,8 @@ comment on function session_reaper.is_queue_full() is
     'Whether session_reaper.unread has grown past site.queue_mb: then writes of sessions are no longer noted.';
 
 -- Where the user stands in the row itself, the link is made at once. Whatever is wrong with it must not fail the
--- app's save (P8): then it is left to the daemon like data that SQL cannot read.
+-- app's save (P8): then it is left to the daemon like data that SQL cannot read. So is the age of a session that has no
+-- link of a user although it was his before this save: nobody noted when he came, so he is older than everything (P1).
 create or replace function session_reaper.link_written()
 returns trigger
 language plpgsql
@@ -56,6 +57,7 @@ declare
     named text;
     is_key boolean;
     found_id :user_key_type;
+    links bigint;
 begin
     select u.user_text, u.is_key into named, is_key
         from (select new.*) s cross join lateral (:user_named) u (user_text, is_key);
@@ -67,8 +69,15 @@ begin
         values (new.:"session_key", found_id, true)
         on conflict on constraint user_session_pkey do update
             set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
-                snapshot = excluded.snapshot, credential_version = null, read = true
+                snapshot = excluded.snapshot, credential_version = null, read = true, linked_at = excluded.linked_at
             where l.user_id is distinct from excluded.user_id;
+        get diagnostics links = row_count;
+        if links > 0 and tg_op = 'UPDATE' then
+            insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+            select new.:"session_key", true, '0', '-infinity', '1:1:'
+            from (select old.*) s cross join lateral (:user_named) u (user_text, is_key)
+            where u.user_text = named;
+        end if;
         return null;
     end if;
     delete from session_reaper.user_session l where l.session_key = new.:"session_key" and l.read;

@@ -9,7 +9,7 @@ use session_reaper::{
 use crate::{
     express::{change_password, express, left, links, open, save},
     reading::{self, data, data_of, exists},
-    stage::{Database, server},
+    stage::{Database, server, wait_until},
 };
 
 const ANONYMOUS: &str = r#"{"cookie":{}}"#;
@@ -148,5 +148,36 @@ async fn what_is_written_after_a_page_has_been_read_is_not_forgotten() {
         change_password(&database, 1).await;
         database.settled().await;
         assert_eq!(left(&database).await, "");
+    }
+}
+
+/// The trigger sees only this save, and the table has not been read yet: whose the session was before, it says itself.
+#[tokio::test]
+async fn a_save_before_the_table_is_read_makes_a_session_no_younger_than_its_login() {
+    for paused in [true, false] {
+        let (database, settings) = express(server()).await;
+        if paused {
+            database.migrate_with(&settings).await;
+            open(&database, "thief", &of(1)).await;
+            pause(&database, &settings.site).await;
+            save(&database, "thief", &of(2)).await;
+        } else {
+            open(&database, "thief", &of(2)).await;
+        }
+        open(&database, "visitor", ANONYMOUS).await;
+        if paused {
+            resume(&database, &settings.site).await;
+        } else {
+            database.migrate_with(&settings).await;
+        }
+        change_password(&database, 2).await;
+        save(&database, "thief", r#"{"cart":[1],"passport":{"user":2}}"#).await;
+        save(&database, "visitor", &of(2)).await;
+        let _daemon = database.daemon_with(settings).await;
+        wait_until("it is settled", || async {
+            database.open_revocations().await == 0
+        })
+        .await;
+        assert_eq!(left(&database).await, "visitor", "{paused}");
     }
 }
