@@ -71,7 +71,8 @@ begin
     where u.:"user_key" = cast(text_id as :user_key_type);
     return found_id;
 exception
-    when data_exception then
+    -- A domain has checks of its own.
+    when data_exception or check_violation then
         return null;
 end
 $$;

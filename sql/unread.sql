@@ -45,7 +45,8 @@ comment on function session_reaper.is_queue_full() is
     'Whether session_reaper.unread has grown past site.queue_mb: then writes of sessions are no longer noted.';
 
 -- Where the user stands in the row itself, the link is made at once. Whatever is wrong with it must not fail the
--- app's save (P8): then it is left to the daemon like data that SQL cannot read.
+-- app's save (P8): then it is left to the daemon like data that SQL cannot read. So is the age of a session that has no
+-- link of a user although it was his before this save: nobody noted when he came, so he is older than everything (P1).
 create or replace function session_reaper.link_written()
 returns trigger
 language plpgsql
@@ -54,17 +55,29 @@ set search_path = pg_catalog, pg_temp
 as $$
 declare
     named text;
+    is_key boolean;
     found_id :user_key_type;
+    links bigint;
 begin
-    select :user_text into named from (select new.*) s;
-    found_id := session_reaper.find_user(named);
+    select u.user_text, u.is_key into named, is_key
+        from (select new.*) s cross join lateral (:user_named) u (user_text, is_key);
+    if is_key then
+        found_id := session_reaper.find_user(named);
+    end if;
     if found_id is not null then
         insert into session_reaper.user_session as l (session_key, user_id, read)
         values (new.:"session_key", found_id, true)
         on conflict on constraint user_session_pkey do update
             set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
-                snapshot = excluded.snapshot, credential_version = null, read = true
+                snapshot = excluded.snapshot, credential_version = null, read = true, linked_at = excluded.linked_at
             where l.user_id is distinct from excluded.user_id;
+        get diagnostics links = row_count;
+        if links > 0 and tg_op = 'UPDATE' then
+            insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+            select new.:"session_key", true, '0', '-infinity', '1:1:'
+            from (select old.*) s cross join lateral (:user_named) u (user_text, is_key)
+            where u.user_text = named;
+        end if;
         return null;
     end if;
     delete from session_reaper.user_session l where l.session_key = new.:"session_key" and l.read;
@@ -167,7 +180,7 @@ comment on function session_reaper.take_unread(integer, boolean) is
 
 -- The user's key in the type of the site, for many at once. As UTF-8 and not as text: letters that the encoding of the
 -- database lacks would fail the statement that brings them, and with it the reading of everything else. One text that is no key of that type fails the quick way for
--- all; then each is looked at alone.
+-- all; then each is looked at alone. A domain has checks of its own.
 create or replace function session_reaper.as_user_keys(texts bytea[])
 returns :user_key_type[]
 language plpgsql
@@ -180,11 +193,11 @@ begin
     return array(
         select cast(pg_catalog.convert_from(t.text, 'UTF8') as :user_key_type)
         from pg_catalog.unnest(texts) with ordinality as t (text, place) order by t.place);
-exception when data_exception then
+exception when data_exception or check_violation then
     for i in 1 .. pg_catalog.cardinality(texts) loop
         begin
             keys := keys || cast(pg_catalog.convert_from(texts[i], 'UTF8') as :user_key_type);
-        exception when data_exception then
+        exception when data_exception or check_violation then
             keys := keys || cast(null as :user_key_type);
         end;
     end loop;
@@ -626,8 +639,10 @@ comment on function session_reaper.key_digest(:session_key_base_type) is
     'SHA-256 of a session key: tells sessions apart without giving one away.';
 
 -- Handles are digests, since the page is looked up again in another statement, and by then rows may have moved. Sessions
--- that are linked are passed over, and so are those in the queue: what stands there says how old their logins are, while
--- what is found here counts as older than everything (P2).
+-- that the app has linked are passed over, and so are those that were linked since this reading was asked for. An older
+-- link that was read says whose the session was before writes went by unnoted, and not whose it is. Those in the queue
+-- are passed over, too: what stands there says how old their logins are, while what is found here counts as older than
+-- everything (P2).
 create or replace function session_reaper.page(page_id bigint, out digest bytea, out data bytea)
 returns setof record
 language plpgsql
@@ -642,13 +657,16 @@ as $$
 declare
     after_key :session_key_base_type;
     last_key :session_key_base_type;
+    asked_at timestamptz := (select t.begun_at from session_reaper.table_reading t);
 begin
     select p.after_key, p.to_key into strict after_key, last_key from session_reaper.page p where p.id = page_id;
     return query
         select session_reaper.key_digest(s.:"session_key"), :data
         from :"session_schema".:"session_table" s
         where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
-          and not exists (select from session_reaper.user_session l where l.session_key = s.:"session_key")
+          and not exists (
+            select from session_reaper.user_session l
+            where l.session_key = s.:"session_key" and (not l.read or l.linked_at >= asked_at))
           and s.:"session_key" <> all (array(
             select u.session_key
             from session_reaper.queue_reading q
@@ -656,10 +674,14 @@ begin
 end
 $$;
 
-comment on function session_reaper.page(bigint) is 'The data of those sessions of the claimed page that are not linked.';
+comment on function session_reaper.page(bigint) is 'The data of those sessions of the claimed page whose links do not say whose they are.';
 
--- Links what was found in that page, as older than everything: nobody knows when these logged in.
-create or replace function session_reaper.link_page(page_id bigint, digests bytea[], user_texts bytea[], out sessions bigint)
+-- Links what was found in that page, as older than everything: nobody knows when these logged in. A link that was read
+-- before and names somebody else goes, and so does one of a session that is nobody's now. The same user's stays as it
+-- is, because it knows how old it is (P2). Where a link goes, what was read has to stand there still, or whoever has
+-- logged in since would lose the one that he has got: "seen" are digests of the data.
+create or replace function session_reaper.link_page(
+    page_id bigint, digests bytea[], user_texts bytea[], seen bytea[], out sessions bigint)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -672,19 +694,66 @@ as $$
 declare
     after_key :session_key_base_type;
     last_key :session_key_base_type;
+    asked_at timestamptz := (select t.begun_at from session_reaper.table_reading t);
+    -- In the first reading there are none, and looking for each of a million sessions would take its time.
+    has_older_links boolean := exists (select from session_reaper.user_session l where l.linked_at < asked_at);
     made bigint := 0;
-    busy :session_key_base_type[];
+    busy :session_key_base_type[] := '{}';
     keys :session_key_base_type[];
     user_ids :user_key_type[];
+    changed_keys :session_key_base_type[];
+    changed_users :user_key_type[];
+    changed_seen bytea[];
+    freed :session_key_base_type[];
 begin
     select p.after_key, p.to_key into strict after_key, last_key
         from session_reaper.page p where p.id = page_id and not p.done for update;
-    select pg_catalog.array_agg(s.:"session_key"), pg_catalog.array_agg(f.user_id) into keys, user_ids
-        from rows from (pg_catalog.unnest(digests), pg_catalog.unnest(session_reaper.as_user_keys(user_texts)))
-            as f (digest, user_id)
-        join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = f.digest
-        where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
-          and f.user_id is not null;
+    select pg_catalog.array_agg(f.session_key) filter (where not f.is_linked and f.user_id is not null),
+        pg_catalog.array_agg(f.user_id) filter (where not f.is_linked and f.user_id is not null),
+        pg_catalog.array_agg(f.session_key) filter (where f.is_linked),
+        pg_catalog.array_agg(f.user_id) filter (where f.is_linked),
+        pg_catalog.array_agg(f.seen) filter (where f.is_linked)
+        into keys, user_ids, changed_keys, changed_users, changed_seen
+        from (
+            select s.:"session_key" as session_key, r.user_id, r.seen, l.user_id is not null as is_linked
+            from rows from (
+                pg_catalog.unnest(digests), pg_catalog.unnest(user_texts),
+                pg_catalog.unnest(session_reaper.as_user_keys(user_texts)), pg_catalog.unnest(link_page.seen)
+            ) as r (digest, user_text, user_id, seen)
+            join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = r.digest
+            left join lateral (
+                -- By the key: old statistics would have all links looked through by another index.
+                select o.user_id from session_reaper.user_session o
+                where has_older_links and o.session_key = s.:"session_key" and o.read and o.linked_at < asked_at
+                offset 0) l on true
+            where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
+              -- Whose it is must be known, and be news.
+              and (r.user_id is not null or r.user_text is null)
+              and l.user_id is distinct from r.user_id
+        ) f;
+    if changed_keys is not null then
+        -- Nobody can save these now until the commit; whoever was about to is not waited for (P6).
+        freed := array(
+            select s.:"session_key"
+            from rows from (pg_catalog.unnest(changed_keys), pg_catalog.unnest(changed_seen)) as c (session_key, seen)
+            join :"session_schema".:"session_table" s on s.:"session_key" = c.session_key
+            where pg_catalog.sha256(:data) is not distinct from c.seen
+            order by s.:"session_key"
+            for no key update of s skip locked);
+        freed := array(
+            select l.session_key from session_reaper.user_session l
+            where l.session_key = any (freed) and l.read
+            order by l.session_key
+            for update skip locked);
+        delete from session_reaper.user_session l where l.session_key = any (freed);
+        select pg_catalog.array_agg(c.session_key) filter (where c.session_key <> all (freed)),
+            keys || pg_catalog.array_agg(c.session_key) filter (where c.session_key = any (freed) and c.user_id is not null),
+            user_ids || pg_catalog.array_agg(c.user_id) filter (where c.session_key = any (freed) and c.user_id is not null)
+            into busy, keys, user_ids
+            from rows from (pg_catalog.unnest(changed_keys), pg_catalog.unnest(changed_users)) as c (session_key, user_id);
+        insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+        select b.session_key, true, '0', '-infinity', '1:1:' from pg_catalog.unnest(busy) as b (session_key);
+    end if;
     if keys is not null then
         select f.linked, f.busy into made, busy
             from session_reaper.link_found(
@@ -704,8 +773,8 @@ begin
 end
 $$;
 
-comment on function session_reaper.link_page(bigint, bytea[], bytea[]) is
-    'Links the sessions of the page that claim_page() took; returns how many it had, linked or not.';
+comment on function session_reaper.link_page(bigint, bytea[], bytea[], bytea[]) is
+    'Links the sessions of the page that claim_page() took, and unlinks those in which nobody was found (no text); returns how many it had, linked or not.';
 
 -- The queue takes nothing more while it is full, and only emptied does it get smaller. The lock is hardly waited for: all
 -- writers of sessions wait behind it.

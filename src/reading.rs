@@ -8,6 +8,7 @@ use std::{collections::BTreeMap, pin::pin};
 
 use deadpool_postgres::Transaction;
 use futures_util::TryStreamExt;
+use sha2::{Digest, Sha256};
 use tokio_postgres::{Row, types::ToSql};
 
 use crate::{codec::Found, connection::Error};
@@ -112,13 +113,15 @@ pub async fn link_unread(transaction: &Transaction<'_>, unread: &Unread) -> Resu
     })
 }
 
-/// Sessions of a page of the table that nobody has linked, and what was found in them.
+/// Sessions of a page of the table whose links do not say whose they are, and what was found in them.
 #[derive(Debug, Default)]
 pub struct Unlinked {
     page: i64,
     /// Handles of the sessions.
     digests: Vec<Vec<u8>>,
-    /// What was found in each.
+    /// Digests of their data: a link is taken away only while that is what stands there.
+    seen: Vec<Option<Vec<u8>>>,
+    /// What was found in each; nothing where a column is null.
     pub found: Vec<Option<Found>>,
 }
 
@@ -159,28 +162,36 @@ pub async fn claim_page(
         ..Unlinked::default()
     };
     each(transaction, statement, &[&page], |row| {
+        let data = row.get::<_, Option<&[u8]>>(1);
         unlinked.digests.push(row.get(0));
         unlinked
-            .found
-            .push(row.get::<_, Option<&[u8]>>(1).map(&find_user));
+            .seen
+            .push(data.map(|data| Sha256::digest(data).to_vec()));
+        unlinked.found.push(data.map(&find_user));
     })
     .await?;
     Ok(Claim::Page(unlinked))
 }
 
-/// Links the sessions of the page that was claimed in this transaction; returns how many it had, linked or not.
+/// Links the sessions of the page that was claimed in this transaction, and unlinks those that are nobody's; returns how
+/// many it had, linked or not. What cannot be read says nothing of its link.
 pub async fn link_page(transaction: &Transaction<'_>, page: &Unlinked) -> Result<i64, Error> {
-    let (digests, users): (Vec<&[u8]>, Vec<&[u8]>) = page
-        .digests
-        .iter()
-        .zip(&page.found)
-        .filter_map(|(digest, found)| Some((digest.as_slice(), user(found.as_ref())?)))
-        .unzip();
+    let mut digests = Vec::<&[u8]>::new();
+    let mut users = Vec::<Option<&[u8]>>::new();
+    let mut seen = Vec::<Option<&[u8]>>::new();
+    for ((digest, data), found) in page.digests.iter().zip(&page.seen).zip(&page.found) {
+        if matches!(found, Some(Found::Unreadable(_))) {
+            continue;
+        }
+        digests.push(digest);
+        users.push(user(found.as_ref()));
+        seen.push(data.as_deref());
+    }
     let row = transaction
         .query_one(
             "-- reading::link_page
-            select session_reaper.link_page($1, $2, $3)",
-            &[&page.page, &digests, &users],
+            select session_reaper.link_page($1, $2, $3, $4)",
+            &[&page.page, &digests, &users, &seen],
         )
         .await?;
     Ok(row.get(0))

@@ -26,6 +26,7 @@ mod step;
 mod symfony;
 
 pub use format::{Codec, Format};
+pub use json::find_in_column;
 
 /// No codec looks at more than this many bytes, packed or unpacked. Browsers wait for every byte of a session at
 /// every request, so honest ones have a few thousand; a megabyte is an accident, and four are an attack.

@@ -1,5 +1,6 @@
 //! The way to the user through maps and lists, for every format that serde reads.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -28,6 +29,12 @@ impl<'p> Seek<'p> {
 
     fn behind(self, steps: &'p [Step<'p>]) -> Self {
         Self { steps, ..self }
+    }
+
+    // How far from the end of a list the next step leads, and the steps behind it.
+    fn back_from_end(self) -> Option<(usize, &'p [Step<'p>])> {
+        let (step, rest) = self.steps.split_first()?;
+        Some((step.from_end?, rest))
     }
 
     // Something that is no map and no list: the user, if it is where the user should be.
@@ -93,6 +100,20 @@ impl<'de> Visitor<'de> for Seek<'_> {
                 }
             }
             found = list.next_element_seed(self.behind(rest))?.unwrap_or(found);
+        }
+        if let Some((back, rest)) = self.back_from_end() {
+            let mut last = VecDeque::new();
+            while let Some(element) = list.next_element_seed(self.behind(rest))? {
+                last.push_back(element);
+                if last.len() > back {
+                    last.pop_front();
+                }
+            }
+            let is_there = last.len() == back;
+            return Ok(last
+                .pop_front()
+                .filter(|_| is_there)
+                .unwrap_or(Found::Anonymous));
         }
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(found)

@@ -11,6 +11,8 @@ use super::{Found, Reason};
 pub(super) struct Step<'p> {
     key: Key<'p>,
     pub(super) index: Option<usize>,
+    /// The same counted from the end of the list, as PostgreSQL does it: 1 is the last one.
+    pub(super) from_end: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -23,9 +25,11 @@ enum Key<'p> {
 impl<'p> Step<'p> {
     /// The key of a map, or if it is a number also a place in a list.
     pub(super) fn new(key: &'p str) -> Self {
+        let from_end = key.strip_prefix('-').and_then(|back| back.parse().ok());
         Self {
             key: Key::Name(key),
             index: key.parse().ok(),
+            from_end: from_end.filter(|back| *back > 0),
         }
     }
 
@@ -34,6 +38,7 @@ impl<'p> Step<'p> {
         Self {
             key: Key::Prefix(key),
             index: None,
+            from_end: None,
         }
     }
 
@@ -42,6 +47,7 @@ impl<'p> Step<'p> {
         Self {
             key: Key::Guard(key),
             index: None,
+            from_end: None,
         }
     }
 
@@ -50,6 +56,7 @@ impl<'p> Step<'p> {
         Self {
             key: Key::Name(key),
             index: Some(index),
+            from_end: None,
         }
     }
 

@@ -45,3 +45,45 @@ fn reasons_are_counted_by_a_word_each() {
         Reason::ALL.iter().map(|reason| reason.as_str()).collect();
     assert_eq!(words.len(), Reason::ALL.len());
 }
+
+#[test]
+fn what_jsonb_refuses_beside_the_user_hides_nobody_in_a_column() {
+    let path = |keys: &[&str]| keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
+    let user = || Found::User("42".to_owned());
+    let not_key = || Found::Unreadable(Reason::NotKey);
+    for (data, keys, found) in [
+        (
+            r#"{"a":"\ud83d\u0000","\udc00":1,"u":42}"#,
+            &["u"][..],
+            user(),
+        ),
+        (r#"{"u":7,"u":"42"}"#, &["u"], user()),
+        (r#"{"u":"42","u":null}"#, &["u"], Found::Anonymous),
+        (r#"{"u":""}"#, &["u"], Found::Anonymous),
+        (r#"{"p":"42"}"#, &["p", "u"], Found::Anonymous),
+        (r#"{"u":"4\u00002"}"#, &["u"], not_key()),
+        (r#"{"u":42.0}"#, &["u"], not_key()),
+        (r#"{"u":1e2}"#, &["u"], not_key()),
+        (r#"{"u":true}"#, &["u"], not_key()),
+        (r#"{"u":{"id":42}}"#, &["u"], not_key()),
+        (
+            r#"{"u":"\ud83d"}"#,
+            &["u"],
+            Found::Unreadable(Reason::NotJson),
+        ),
+        (r#"[7,{"u":42}]"#, &["1", "u"], user()),
+        (r#"[7,{"u":42}]"#, &["-1", "u"], user()),
+        (r#"[42,7]"#, &["-2"], user()),
+        (r#"[42,7]"#, &["-3"], Found::Anonymous),
+        (r#"[42,7]"#, &["2"], Found::Anonymous),
+    ] {
+        assert_eq!(
+            find_in_column(data.as_bytes(), &path(keys)),
+            found,
+            "{data}"
+        );
+    }
+    let large = vec![b' '; MAX_BYTES + 1];
+    let found = find_in_column(&large, &path(&["u"]));
+    assert_eq!(found, Found::Unreadable(Reason::TooLarge));
+}

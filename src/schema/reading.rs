@@ -92,20 +92,25 @@ impl Reading {
     pub fn find_user(&self, data: &[u8]) -> Found {
         match self {
             Self::Codec { codec, .. } => codec.find_user(data),
+            Self::Path { path, .. } => codec::find_in_column(data, path),
             _ if data.is_empty() => Found::Anonymous,
             _ => Found::User(String::from_utf8_lossy(data).into_owned()),
         }
     }
 
-    /// The text that names the user of a row `s`, where SQL can tell.
-    fn user_text(&self) -> String {
+    /// The text that names the user of a row `s`, where SQL can tell, and whether that is a user's id at all, by the rules
+    /// of [`codec::find_in_column`]. For the trigger alone, which catches what fails here: the type json takes what jsonb
+    /// refuses, and any visitor may have it written.
+    fn user_named(&self) -> String {
         match self {
-            Self::App | Self::Codec { .. } => "null::text".to_owned(),
-            Self::Column(column) => format!("{}::text", quoted(column)),
+            Self::App | Self::Codec { .. } => "select null::text, false".to_owned(),
+            Self::Column(column) => format!("select {}::text, true", quoted(column)),
             Self::Path { column, path } => {
                 let steps: Vec<String> = path.iter().map(|step| quote_literal(step)).collect();
                 format!(
-                    "({}::text::jsonb #>> array[{}])",
+                    "select nullif(j.user_id #>> '{{}}', ''), pg_catalog.jsonb_typeof(j.user_id) = 'string' \
+                     or j.user_id::text ~ '^(0|-?[1-9][0-9]{{0,18}})$' \
+                     from (select {}::jsonb #> array[{}] as user_id offset 0) j",
                     quoted(column),
                     steps.join(", ")
                 )
@@ -113,14 +118,15 @@ impl Reading {
         }
     }
 
-    /// What the daemon is given to read of a row `s`, as bytes. Of data that no codec looks at, just enough to tell.
+    /// What the daemon is given to read of a row `s`, as bytes. It is what stands there and nothing made of it, because
+    /// one row that SQL could not read would fail the statement for all of them, again and again.
     fn data(&self) -> String {
         let column = match self {
             Self::App => return "null::bytea".to_owned(),
-            Self::Column(_) | Self::Path { .. } => {
-                return format!("pg_catalog.convert_to({}, 'UTF8')", self.user_text());
+            Self::Column(column) => {
+                return format!("pg_catalog.convert_to({}::text, 'UTF8')", quoted(column));
             }
-            Self::Codec { column, .. } => column,
+            Self::Path { column, .. } | Self::Codec { column, .. } => column,
         };
         let (most, cut) = (codec::MAX_BYTES, codec::MAX_BYTES + 1);
         if column.base_type == "bytea" {
@@ -140,7 +146,7 @@ impl Reading {
     pub(super) fn variables(&self) -> Variables {
         Variables::from([
             ("data", self.data()),
-            ("user_text", self.user_text()),
+            ("user_named", self.user_named()),
             ("reads", self.reads().to_string()),
         ])
     }
