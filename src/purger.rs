@@ -1,8 +1,8 @@
 //! Deletes sessions that have expired, and revocations that have been settled for longer than they are kept.
 //!
 //! Rung by the schedule. Short transactions of a batch each, that pass over locked rows and rest in between,
-//! so that the app's own queries do not notice (P6); whoever saves a session while it expires wins. One
-//! advisory lock a batch keeps replicas from purging side by side; it cannot outlive its transaction.
+//! so that the app's own queries do not notice (P6); whoever saves a session while it expires wins. A row that
+//! each batch locks keeps replicas from purging side by side; it cannot outlive its transaction.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio_postgres::Transaction;
 use crate::{
     connection::{Error, Pool, answered},
     revocation::prune,
-    schema::{LOCK_CLASS, PURGING_LOCK, Site},
+    schema::Site,
     settings,
     shutdown::Stop,
 };
@@ -222,13 +222,16 @@ impl Purger {
     }
 }
 
+/// A row, and not an advisory lock, which any role that may connect could take and keep. Not the one row of the table
+/// purge, because claiming a tick and remembering a pass would have to wait for it. This one changes only when the
+/// function that purges does.
 async fn take_turn(transaction: &Transaction<'_>) -> Result<bool, Error> {
     let row = transaction
-        .query_one(
+        .query_opt(
             "-- purger::take_turn
-            select pg_try_advisory_xact_lock($1, $2)",
-            &[&LOCK_CLASS, &PURGING_LOCK],
+            select from session_reaper.behaviour b where b.name = 'purge' for update skip locked",
+            &[],
         )
         .await?;
-    Ok(row.get(0))
+    Ok(row.is_some())
 }

@@ -43,5 +43,3 @@ pub const LOCK_CLASS: i32 = 1_397_903_442;
 pub const SERVING_LOCK: i32 = 1;
 /// Held while the schema is changed: refinery takes no lock of its own.
 const MIGRATING_LOCK: i32 = 2;
-/// Held by the one daemon that purges.
-pub const PURGING_LOCK: i32 = 3;
