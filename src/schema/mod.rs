@@ -37,9 +37,8 @@ pub use template::quote_identifier;
 pub use uninstall::uninstall;
 pub use watch::Watch;
 
-/// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too.
+/// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too. Any role that may connect can
+/// take any such lock, so nothing that has to go on may wait for a number that can be known beforehand.
 pub const LOCK_CLASS: i32 = 1_397_903_442;
-/// Held shared by each daemon's listening connection: "this database is served" (P4).
-pub const SERVING_LOCK: i32 = 1;
 /// Held while the schema is changed: refinery takes no lock of its own.
 const MIGRATING_LOCK: i32 = 2;

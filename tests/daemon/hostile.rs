@@ -158,6 +158,20 @@ async fn squat(database: &Database) -> (Client, i32, String) {
 }
 
 #[tokio::test]
+async fn a_role_that_may_only_connect_cannot_keep_a_daemon_from_serving() {
+    let database = Database::create().await;
+    let _squatter = squat(&database).await;
+    let daemon = database.daemon_with(Settings::default()).await;
+    let served = "select session_reaper.is_served()::integer::bigint";
+    assert_eq!(database.number(served).await, 1);
+    daemon.stop().await;
+    wait_until("nobody serves any more", || async {
+        database.number(served).await == 0
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_role_that_may_only_connect_cannot_keep_expired_sessions() {
     let database = Database::create().await;
     let _squatter = squat(&database).await;
