@@ -1,5 +1,7 @@
 //! What an attacker tries, and what an unusual site brings along.
 
+use std::time::Duration;
+
 use session_reaper::{
     demo::site,
     purger::Purger,
@@ -7,6 +9,7 @@ use session_reaper::{
     settings::Settings,
     shutdown::Stop,
 };
+use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use crate::stage::{
@@ -186,6 +189,23 @@ async fn a_role_that_may_only_connect_cannot_keep_expired_sessions() {
         .unwrap();
     assert!(!report.taken);
     assert_eq!(report.sessions, 3);
+}
+
+/// `pause`, `resume` and `uninstall` wait for the same turn.
+#[tokio::test]
+async fn a_role_that_may_only_connect_cannot_hold_up_migrate_without_end_and_is_named() {
+    let database = Database::create().await;
+    let (squatter, pid, role) = squat(&database).await;
+    let migrating = database.connect().await;
+    let turn = schema::lock_within(&migrating, Duration::from_millis(300));
+    let turn = timeout(Duration::from_secs(10), turn).await;
+    let refused = turn.expect("an end").unwrap_err().to_string();
+    let names = format!("process {pid} of the role {role} holds the lock");
+    assert!(refused.starts_with(&names), "{refused}");
+    drop(squatter);
+    schema::lock_within(&migrating, Duration::from_secs(20))
+        .await
+        .unwrap();
 }
 
 /// A prepared transaction's lock belongs to no process, and outlives restarts.
