@@ -1,8 +1,9 @@
 -- Whether a daemon is there. While none is, the changing transaction ends the sessions itself (P4).
 
 -- Each daemon's listening connection holds a shared advisory lock; it costs no writes and dies with the
--- connection. Only a role that may mark revocations counts, or any role could take the lock and switch the
--- fail-closed path off. Never probed by trying to lock: a second changer would see the first one's probe.
+-- connection. Its second number is drawn at random, since any role could take a known one and keep daemons off; 1 is what
+-- daemons of earlier releases hold. Only a role that may mark revocations counts, or any role could take such a lock and
+-- switch the fail-closed path off. Never probed by trying to lock: a second changer would see the first one's probe.
 create or replace function session_reaper.is_served()
 returns boolean
 language sql
@@ -16,7 +17,8 @@ as $$
         where l.locktype = 'advisory'
           and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
           and l.classid = 1397903442
-          and l.objid = 1
+          -- Held by who changes our schema, and by earlier releases' purges.
+          and l.objid not in (2, 3)
           and l.objsubid = 2
           and l.granted
           -- A prepared transaction's lock has none, and asking for nobody's activity returns everybody's.

@@ -12,7 +12,7 @@ use tokio_postgres::{AsyncMessage, Client, Connection, Notification};
 use crate::{
     connection::{self, Error, Target},
     listener::{CHANNEL, HEARTBEAT_CHANNEL},
-    schema::{LOCK_CLASS, SERVING_LOCK},
+    schema::LOCK_CLASS,
 };
 
 /// Notifications that wait to be looked at. More are dropped: a lost hint is found by polling, and a lost
@@ -67,21 +67,24 @@ impl Listening {
     }
 
     /// Takes the lock by which changing transactions know that a daemon serves them (P4).
+    ///
+    /// Under a number that the server draws anew each time, and well, because our tokens can be heard by anybody: any
+    /// role may take any advisory lock, and one that held a known number would keep every daemon off. With an 8 in
+    /// front it is none of the fixed numbers.
     pub async fn declare_serving(&self, patience: Duration) -> Result<(), Error> {
         let lock = format!(
             "-- listening::declare_serving
-            select pg_advisory_lock_shared({LOCK_CLASS}, {SERVING_LOCK})"
+            select pg_advisory_lock_shared(
+                {LOCK_CLASS}, ('x8' || left(pg_catalog.gen_random_uuid()::text, 7))::bit(32)::integer)"
         );
         self.send(&lock, patience).await
     }
 
-    /// Lets go of it.
+    /// Lets go of it, which is the only one that this connection has.
     pub async fn stop_serving(&self, patience: Duration) -> Result<(), Error> {
-        let unlock = format!(
-            "-- listening::stop_serving
-            select pg_advisory_unlock_shared({LOCK_CLASS}, {SERVING_LOCK})"
-        );
-        self.send(&unlock, patience).await
+        let unlock = "-- listening::stop_serving
+            select pg_advisory_unlock_all()";
+        self.send(unlock, patience).await
     }
 
     /// A connection can turn half-open between any two statements.

@@ -1,8 +1,8 @@
 //! Deletes sessions that have expired, and revocations that have been settled for longer than they are kept.
 //!
 //! Rung by the schedule. Short transactions of a batch each, that pass over locked rows and rest in between,
-//! so that the app's own queries do not notice (P6); whoever saves a session while it expires wins. One
-//! advisory lock a batch keeps replicas from purging side by side; it cannot outlive its transaction.
+//! so that the app's own queries do not notice (P6); whoever saves a session while it expires wins. A row that
+//! each batch locks keeps replicas from purging side by side; it cannot outlive its transaction.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use tokio_postgres::Transaction;
 use crate::{
     connection::{Error, Pool, answered},
     revocation::prune,
-    schema::{LOCK_CLASS, PURGING_LOCK, Site},
+    schema::Site,
     settings,
     shutdown::Stop,
 };
@@ -30,7 +30,8 @@ pub struct Purger {
 pub struct Report {
     /// Expired sessions that were deleted.
     pub sessions: u64,
-    /// Expired sessions that could not be deleted, because something of the site's refers to them.
+    /// Expired sessions that could not be deleted, because something of the site's refers to them. Those that somebody
+    /// uses are not among them: the next pass finds them again.
     pub refused: u64,
     /// Settled revocations that were deleted.
     pub revocations: u64,
@@ -42,13 +43,20 @@ pub struct Report {
     pub taken: bool,
 }
 
+/// Where a batch begins: at a time, behind so many of that time that were left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Place {
+    reached: String,
+    passed: i64,
+}
+
 /// One batch of the sessions.
 enum Batch {
     /// So many deleted, so many that could not be, and where the next batch begins.
     Looked {
         deleted: u64,
         refused: u64,
-        low_water: String,
+        next: Place,
     },
     /// Nothing is left.
     Nothing,
@@ -79,31 +87,26 @@ impl Purger {
     ) -> Result<Report, Error> {
         let begun = Instant::now();
         let mut report = Report::default();
-        let mut low_water = None;
+        let mut place = None;
         while !stop.is_stopped() {
             let batch_begun = Instant::now();
-            let batch = self.delete_batch(settings.batch_rows, low_water.as_deref());
+            let batch = self.delete_batch(settings.batch_rows, place.as_ref());
             match answered(&self.pool, batch).await? {
                 Batch::Taken => {
                     report.taken = true;
                     break;
                 }
                 Batch::Nothing => break,
-                // Only what cannot be deleted is left at this time, and there is a whole batch of it.
-                Batch::Looked {
-                    deleted: 0,
-                    low_water: reached,
-                    ..
-                } if low_water.as_ref() == Some(&reached) => break,
                 Batch::Looked {
                     deleted,
                     refused,
-                    low_water: reached,
+                    next,
                 } => {
                     report.sessions += deleted;
                     report.refused += refused;
                     report.batches += 1;
-                    low_water = Some(reached);
+                    // Every batch gets further, whatever it leaves behind, so that a pass comes to its end.
+                    place = Some(next);
                 }
             }
             progress(report.sessions);
@@ -140,7 +143,7 @@ impl Purger {
             .get(0))
     }
 
-    async fn delete_batch(&self, most: u32, low_water: Option<&str>) -> Result<Batch, Error> {
+    async fn delete_batch(&self, most: u32, place: Option<&Place>) -> Result<Batch, Error> {
         let mut client = self.pool.get().await?;
         let transaction = client.transaction().await?;
         if !take_turn(&transaction).await? {
@@ -148,24 +151,31 @@ impl Purger {
         }
         let statement = format!(
             "-- purger::delete_batch
-            select p.deleted, p.refused, p.reached::text
-            from session_reaper.purge_expired($1::text::{}, $2) p",
+            select p.deleted, p.refused, p.reached::text, p.passed
+            from session_reaper.purge_expired($1::text::{}, $2, $3) p",
             self.expires_type
         );
         let row = transaction
             .query_one(
                 &statement,
-                &[&low_water, &i32::try_from(most).unwrap_or(i32::MAX)],
+                &[
+                    &place.map(|place| &place.reached),
+                    &i32::try_from(most).unwrap_or(i32::MAX),
+                    &place.map_or(0, |place| place.passed),
+                ],
             )
             .await?;
         transaction.commit().await?;
         let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
         Ok(match row.get(2) {
             None => Batch::Nothing,
-            Some(low_water) => Batch::Looked {
+            Some(reached) => Batch::Looked {
                 deleted: count(0),
                 refused: count(1),
-                low_water,
+                next: Place {
+                    reached,
+                    passed: row.get(3),
+                },
             },
         })
     }
@@ -212,13 +222,16 @@ impl Purger {
     }
 }
 
+/// A row, and not an advisory lock, which any role that may connect could take and keep. Not the one row of the table
+/// purge, because claiming a tick and remembering a pass would have to wait for it. This one changes only when the
+/// function that purges does.
 async fn take_turn(transaction: &Transaction<'_>) -> Result<bool, Error> {
     let row = transaction
-        .query_one(
+        .query_opt(
             "-- purger::take_turn
-            select pg_try_advisory_xact_lock($1, $2)",
-            &[&LOCK_CLASS, &PURGING_LOCK],
+            select from session_reaper.behaviour b where b.name = 'purge' for update skip locked",
+            &[],
         )
         .await?;
-    Ok(row.get(0))
+    Ok(row.is_some())
 }

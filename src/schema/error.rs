@@ -149,6 +149,10 @@ pub enum Error {
         "could not lock {what} within {tries} tries because other transactions hold it: try again when the site is quieter, or look for a long transaction in pg_stat_activity"
     )]
     Busy { what: String, tries: u32 },
+    #[error(
+        "{holder} the lock under which the schema session_reaper is changed, and did not let go for {waited_s} s: if it is no migrate, pause, resume or uninstall at work, end it with pg_terminate_backend"
+    )]
+    Turn { holder: String, waited_s: u64 },
     #[error("a migration could not be applied: {message}")]
     Migration { message: String },
     #[error(transparent)]

@@ -28,7 +28,7 @@ pub use behaviour::differing;
 pub use check::{check, check_expiry, faults, installed, installed_version};
 pub use error::Error;
 pub use expiry::Expiry;
-pub use migrate::{Installed, migrate, migrate_to, newest_version};
+pub use migrate::{Installed, lock_within, migrate, migrate_to, newest_version};
 pub use pause::{Pause, current as current_pause, pause};
 pub use reading::Reading;
 pub use resume::{Resumed, resume};
@@ -37,11 +37,8 @@ pub use template::quote_identifier;
 pub use uninstall::uninstall;
 pub use watch::Watch;
 
-/// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too.
+/// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too. Any role that may connect can
+/// take any such lock, so nothing that has to go on may wait for a number that can be known beforehand.
 pub const LOCK_CLASS: i32 = 1_397_903_442;
-/// Held shared by each daemon's listening connection: "this database is served" (P4).
-pub const SERVING_LOCK: i32 = 1;
-/// Held while the schema is changed: refinery takes no lock of its own.
+/// Held while the schema is changed: refinery takes no lock of its own, and at first there is no table to lock a row of.
 const MIGRATING_LOCK: i32 = 2;
-/// Held by the one daemon that purges.
-pub const PURGING_LOCK: i32 = 3;

@@ -89,6 +89,20 @@ async fn a_role_that_may_not_mark_revocations_cannot_pretend_to_serve() {
     );
 }
 
+/// A rolling restart begins with `migrate`, while a daemon of the earlier release holds the number that it knows. And who
+/// migrates has a daemon's rights, or more, and serves nobody.
+#[tokio::test]
+async fn a_daemon_of_an_earlier_release_counts_as_serving_and_who_migrates_does_not() {
+    let database = Database::create().await;
+    let daemon = database.connect().await;
+    for (number, served) in [(2, 0), (3, 0), (1, 1)] {
+        let lock = format!("select pg_advisory_lock_shared(1397903442, {number})");
+        daemon.batch_execute(&lock).await.unwrap();
+        let is_served = "select session_reaper.is_served()::integer::bigint";
+        assert_eq!(database.number(is_served).await, served, "{number}");
+    }
+}
+
 #[tokio::test]
 async fn a_locked_session_does_not_hold_up_the_change_and_is_left_to_the_daemon() {
     let database = Database::create().await;

@@ -1,5 +1,7 @@
 //! What an attacker tries, and what an unusual site brings along.
 
+use std::time::Duration;
+
 use session_reaper::{
     demo::site,
     purger::Purger,
@@ -7,6 +9,8 @@ use session_reaper::{
     settings::Settings,
     shutdown::Stop,
 };
+use tokio::time::timeout;
+use tokio_postgres::Client;
 
 use crate::stage::{
     Database, connect, server, server_with_two_phase_commit, start_server, wait_until,
@@ -132,6 +136,76 @@ async fn a_stamp_is_taken_at_the_commit_however_often_one_message_makes_constrai
     }
     let late = "select count(*) from session_reaper.change c, marker m where c.at > m.at";
     assert_eq!(database.number(late).await, 1);
+}
+
+/// Any role that may connect can take any advisory lock, and keep it. Takes all that can be known beforehand, and says which
+/// process and role has them.
+async fn squat(database: &Database) -> (Client, i32, String) {
+    let role = format!("squatter{}", fastrand::u32(..));
+    database
+        .batch_execute(&format!("create role {role} login"))
+        .await
+        .unwrap();
+    let as_role = format!("user={role}");
+    let squatter = connect(&database.url().replace("user=postgres", &as_role)).await;
+    for number in 1..4 {
+        let lock = format!("select pg_advisory_lock(1397903442, {number})");
+        squatter.batch_execute(&lock).await.unwrap();
+    }
+    let row = squatter
+        .query_one("select pg_backend_pid(), current_user::text", &[])
+        .await
+        .unwrap();
+    assert_eq!(row.get::<_, String>(1), role);
+    (squatter, row.get(0), role)
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_connect_cannot_keep_a_daemon_from_serving() {
+    let database = Database::create().await;
+    let _squatter = squat(&database).await;
+    let daemon = database.daemon_with(Settings::default()).await;
+    let served = "select session_reaper.is_served()::integer::bigint";
+    assert_eq!(database.number(served).await, 1);
+    daemon.stop().await;
+    wait_until("nobody serves any more", || async {
+        database.number(served).await == 0
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_role_that_may_only_connect_cannot_keep_expired_sessions() {
+    let database = Database::create().await;
+    let _squatter = squat(&database).await;
+    site::abandon(&database.client, 3).await.unwrap();
+    let site = Site::inspect(&database.client, &Settings::default().site)
+        .await
+        .unwrap();
+    let purger = Purger::new(database.target().pool().unwrap(), &site);
+    let report = purger
+        .purge(&Settings::default().purge, &Stop::default(), |_| {})
+        .await
+        .unwrap();
+    assert!(!report.taken);
+    assert_eq!(report.sessions, 3);
+}
+
+/// `pause`, `resume` and `uninstall` wait for the same turn.
+#[tokio::test]
+async fn a_role_that_may_only_connect_cannot_hold_up_migrate_without_end_and_is_named() {
+    let database = Database::create().await;
+    let (squatter, pid, role) = squat(&database).await;
+    let migrating = database.connect().await;
+    let turn = schema::lock_within(&migrating, Duration::from_millis(300));
+    let turn = timeout(Duration::from_secs(10), turn).await;
+    let refused = turn.expect("an end").unwrap_err().to_string();
+    let names = format!("process {pid} of the role {role} holds the lock");
+    assert!(refused.starts_with(&names), "{refused}");
+    drop(squatter);
+    schema::lock_within(&migrating, Duration::from_secs(20))
+        .await
+        .unwrap();
 }
 
 /// A prepared transaction's lock belongs to no process, and outlives restarts.

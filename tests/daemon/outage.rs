@@ -168,7 +168,7 @@ async fn ending_all_connections_of_the_daemon_again_and_again_loses_nothing() {
 async fn listener_pid(database: &Database) -> Option<i32> {
     let row = database
         .query_opt(
-            "select pid from pg_locks where locktype = 'advisory' and objid = 1 and objsubid = 2
+            "select pid from pg_locks where locktype = 'advisory' and classid = 1397903442 and objid not in (2, 3) and objsubid = 2
              and database = (select oid from pg_database where datname = current_database())",
             &[],
         )

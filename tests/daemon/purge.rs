@@ -1,5 +1,7 @@
 //! What a purge deletes, and what it leaves alone.
 
+use std::time::{Duration, Instant};
+
 use session_reaper::{
     demo::site,
     purger::Purger,
@@ -8,7 +10,10 @@ use session_reaper::{
     shutdown::Stop,
 };
 
-use crate::stage::{Database, wait_until};
+use crate::{
+    hold::{make_deleting_slow, wait_for_a_batch_in_hand},
+    stage::{Database, wait_until},
+};
 
 async fn purger(database: &Database) -> Purger {
     let site = Site::inspect(&database.client, &Settings::default().site)
@@ -70,29 +75,26 @@ async fn a_session_that_is_saved_while_it_expires_is_left_alone() {
 async fn replicas_do_not_purge_side_by_side() {
     let database = Database::create().await;
     site::abandon(&database.client, 3).await.unwrap();
-    let mut other = database.connect().await;
-    let purging = other.transaction().await.unwrap();
-    purging
-        .batch_execute("select pg_advisory_xact_lock(1397903442, 3)")
-        .await
-        .unwrap();
+    make_deleting_slow(&database).await;
+    let other = purger(&database).await;
+    let purging = tokio::spawn(async move {
+        let report = other
+            .purge(&settings(10), &Stop::default(), |_| {})
+            .await
+            .unwrap();
+        report.sessions
+    });
+    wait_for_a_batch_in_hand(&database).await;
 
-    let purger = purger(&database).await;
-    let report = purger
+    let report = purger(&database)
+        .await
         .purge(&settings(10), &Stop::default(), |_| {})
         .await
         .unwrap();
     assert!(report.taken && report.sessions == 0);
 
-    purging.commit().await.unwrap();
-    assert_eq!(
-        purger
-            .purge(&settings(10), &Stop::default(), |_| {})
-            .await
-            .unwrap()
-            .sessions,
-        3
-    );
+    database.batch_execute("delete from hold").await.unwrap();
+    assert_eq!(purging.await.unwrap(), 3);
 }
 
 #[tokio::test]
@@ -165,4 +167,191 @@ async fn a_stop_ends_a_purge_between_two_batches() {
         .await
         .unwrap();
     assert_eq!(report.sessions, 10);
+}
+
+/// All at one time, as they are where many logged in at once or a column counts seconds.
+async fn expire(database: &Database, keys: &[String], hours_ago: i32) {
+    database
+        .execute(
+            "update django_session set expire_date = date_trunc('hour', now()) - make_interval(hours => $2)
+             where session_key = any ($1)",
+            &[&keys, &hours_ago],
+        )
+        .await
+        .unwrap();
+}
+
+/// Whoever deletes a user holds the links of the user's sessions, and wants the sessions next.
+#[tokio::test]
+async fn whoever_deletes_a_user_is_not_waited_for_and_is_no_deadlocks_victim() {
+    let database = Database::create().await;
+    let users = database.users(2).await;
+    let theirs = database.log_in(users[0], 40).await;
+    let others = database.log_in(users[1], 40).await;
+    expire(&database, &[theirs.clone(), others.clone()].concat(), 2).await;
+    let mut app = database.connect().await;
+    let request = app.transaction().await.unwrap();
+    request
+        .execute("delete from auth_user where id = $1", &[&users[0]])
+        .await
+        .unwrap();
+
+    let purger = purger(&database).await;
+    let purging = tokio::spawn(async move {
+        let begun = Instant::now();
+        let report = purger
+            .purge(&settings(100), &Stop::default(), |_| {})
+            .await
+            .unwrap();
+        (report, begun.elapsed())
+    });
+    // Long enough for a purge that waits to be in the middle of it.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    let begun = Instant::now();
+    request
+        .execute(
+            "delete from django_session where session_key = any ($1)",
+            &[&theirs],
+        )
+        .await
+        .expect("no deadlock");
+    let waited = begun.elapsed();
+    request.rollback().await.unwrap();
+    let (report, took) = purging.await.unwrap();
+
+    assert!(waited < Duration::from_millis(500), "{waited:?}");
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    assert_eq!((report.sessions, report.refused), (40, 0));
+    assert_eq!(database.count(&theirs).await, 40);
+    assert_eq!(database.count(&others).await, 0);
+}
+
+/// More of them than a batch takes, at the front and at one time.
+#[tokio::test]
+async fn sessions_in_use_keep_no_others_and_go_with_the_next_pass() {
+    let database = Database::create().await;
+    let users = database.users(2).await;
+    let busy = database.log_in(users[0], 35).await;
+    let as_old = database.log_in(users[1], 5).await;
+    let younger = database.log_in(users[1], 20).await;
+    expire(&database, &[busy.clone(), as_old.clone()].concat(), 3).await;
+    expire(&database, &younger, 2).await;
+    let mut app = database.connect().await;
+    let purger = purger(&database).await;
+    for hold in [
+        "select from session_reaper.user_session where session_key = any ($1) for update",
+        "select from django_session where session_key = any ($1) for update",
+    ] {
+        let request = app.transaction().await.unwrap();
+        request.execute(hold, &[&busy]).await.unwrap();
+        let report = purger
+            .purge(&settings(10), &Stop::default(), |_| {})
+            .await
+            .unwrap();
+        assert_eq!(report.refused, 0);
+        assert_eq!(database.count(&busy).await, 35);
+        assert_eq!(
+            database
+                .count(&[as_old.clone(), younger.clone()].concat())
+                .await,
+            0
+        );
+        request.rollback().await.unwrap();
+    }
+    let report = purger
+        .purge(&settings(10), &Stop::default(), |_| {})
+        .await
+        .unwrap();
+    assert_eq!((report.sessions, report.refused), (35, 0));
+}
+
+/// The site's own table is unknown to us, so its rows are found to be in use only when they are waited for.
+#[tokio::test]
+async fn what_the_site_holds_of_its_own_is_waited_for_no_longer_than_a_moment() {
+    let database = Database::create().await;
+    database
+        .batch_execute(
+            "create table cart (session_key varchar(40) primary key
+                references django_session on delete cascade)",
+        )
+        .await
+        .unwrap();
+    let expired = site::abandon(&database.client, 50).await.unwrap();
+    database
+        .execute("insert into cart select unnest($1::text[])", &[&expired])
+        .await
+        .unwrap();
+    let mut app = database.connect().await;
+    let request = app.transaction().await.unwrap();
+    request
+        .execute(
+            "select from cart where session_key = any ($1) for update",
+            &[&&expired[10..15]],
+        )
+        .await
+        .unwrap();
+
+    let begun = Instant::now();
+    let purger = purger(&database).await;
+    let report = purger
+        .purge(&settings(100), &Stop::default(), |_| {})
+        .await
+        .unwrap();
+    let took = begun.elapsed();
+
+    assert_eq!((report.sessions, report.refused), (45, 0));
+    assert_eq!(database.count(&expired[10..15]).await, 5);
+    assert!(took < Duration::from_millis(1500), "{took:?}");
+    request.rollback().await.unwrap();
+    let report = purger
+        .purge(&settings(100), &Stop::default(), |_| {})
+        .await
+        .unwrap();
+    assert_eq!((report.sessions, report.refused), (5, 0));
+}
+
+#[tokio::test]
+async fn a_batch_full_of_sessions_that_cannot_be_deleted_does_not_hide_the_others() {
+    let database = Database::create().await;
+    database
+        .batch_execute("create table cart (session_key varchar(40) references django_session)")
+        .await
+        .unwrap();
+    let referred = site::abandon(&database.client, 25).await.unwrap();
+    let others = site::abandon(&database.client, 5).await.unwrap();
+    database
+        .execute("insert into cart select unnest($1::text[])", &[&referred])
+        .await
+        .unwrap();
+    expire(&database, &referred, 3).await;
+    expire(&database, &others, 2).await;
+    let report = purger(&database)
+        .await
+        .purge(&settings(10), &Stop::default(), |_| {})
+        .await
+        .unwrap();
+    assert_eq!((report.sessions, report.refused), (5, 25));
+    assert_eq!(database.count(&others).await, 0);
+}
+
+/// The command `pause` asks no daemon, and a pass may take minutes.
+#[tokio::test]
+async fn a_pass_that_is_under_way_ends_when_a_pause_begins() {
+    let database = Database::create().await;
+    let expired = site::abandon(&database.client, 30).await.unwrap();
+    make_deleting_slow(&database).await;
+    let purger = purger(&database).await;
+    let purging = tokio::spawn(async move {
+        purger
+            .purge(&settings(10), &Stop::default(), |_| {})
+            .await
+            .unwrap()
+    });
+    wait_for_a_batch_in_hand(&database).await;
+    database
+        .batch_execute("insert into session_reaper.pause default values; delete from hold")
+        .await
+        .unwrap();
+    assert_eq!(purging.await.unwrap().sessions, 10);
+    assert_eq!(database.count(&expired).await, 20);
 }

@@ -227,7 +227,7 @@ impl Database {
     /// How many daemons serve.
     pub async fn daemons(&self) -> i64 {
         self.number(
-            "select count(*) from pg_locks where locktype = 'advisory' and objid = 1 and objsubid = 2
+            "select count(*) from pg_locks where locktype = 'advisory' and granted and classid = 1397903442 and objid not in (2, 3) and objsubid = 2
              and database = (select oid from pg_database where datname = current_database())",
         )
         .await
