@@ -61,8 +61,9 @@ begin
         left join session_reaper.user_session l on l.session_key = k.session_key
         where k.revocation_id = any (revocations)
           and (not k.grace_over
-            or l.session_key is null
-            or session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy))
+            or l.session_key is null and not :reads
+            or (r.scope = 'all' or r.user_id is null or l.user_id = r.user_id)
+                and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy))
         limit most;
     return query
         select r.id, e.session_key
@@ -182,10 +183,13 @@ begin
                 select
                 from session_reaper.revoked_key n
                 where n.revocation_id = r.id and n.session_key = k.session_key
-                  -- After the grace the key counts as new, like its login (P2). Whose that is may not have been read yet.
+                  -- After the grace the key counts as new, as old as its login (P2): what a transaction writes back that is
+                  -- older than the change still ends. Without a link, where sessions are read, it is nobody's.
                   and (not n.grace_over
-                    or l.session_key is null and k.session_key <> all (unread)
-                    or session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy))))
+                    or l.session_key is null and not :reads
+                    or (r.scope = 'all' or r.user_id is null or l.user_id = r.user_id)
+                        and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy)
+                        and not (l.read and k.session_key = any (unread)))))
         group by k.session_key
     ), deleted as (
         delete from :"session_schema".:"session_table" s

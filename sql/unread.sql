@@ -351,7 +351,8 @@ begin
         where f.user_id <> all (free_users)
           and not exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id)
           and session_reaper.is_older(f.xid, f.begun_at, f.snapshot, c.xid, c.begun_at, c.at, r.policy)
-        on conflict on constraint revoked_key_pkey do nothing
+        -- Ended under the same key before, and written back by a transaction that is older all the same.
+        on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over
         returning k.revocation_id
     )
     update session_reaper.revocation r
