@@ -48,6 +48,8 @@ impl CacheServer {
         let opens_a_socket = name != "redis-sentinel";
         if opens_a_socket {
             lines.push("save \"\"".to_owned());
+            // Nobody else will ask for a copy.
+            lines.push("repl-diskless-sync-delay 0".to_owned());
             lines.push(format!("unixsocket {}", dir.join("socket").display()));
         }
         lines.extend(conf.iter().map(ToString::to_string));
