@@ -139,7 +139,8 @@ impl<F: Fn(u64)> Building<'_, F> {
 
     /// False if it was stopped.
     async fn fill(&self, snapshot: &str) -> Result<bool, connection::Error> {
-        try_join_all((0..CONNECTIONS).map(|_| self.read_ranges(snapshot))).await?;
+        let connections = CONNECTIONS.min(self.pool.status().max_size);
+        try_join_all((0..connections).map(|_| self.read_ranges(snapshot))).await?;
         Ok(!self.stop.is_stopped())
     }
 
