@@ -697,10 +697,7 @@ async fn link_builds_by_itself_where_there_are_many() {
     let oid = "select 'session_reaper.user_session'::regclass::oid::bigint";
     let before = database.number(oid).await;
     let said = read_the_rest(&database).await;
-    assert!(
-        said.starts_with("every session has been read, 60000 in all"),
-        "{said}"
-    );
+    assert!(said.starts_with("every session has been read, "), "{said}");
     assert_eq!(links(&database).await, 60_000);
     assert_ne!(database.number(oid).await, before);
 }
