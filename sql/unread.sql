@@ -585,7 +585,7 @@ as $$
 declare
     pages constant integer := 16;
     after_key :session_key_base_type;
-    last_key text;
+    last_key :session_key_base_type;
 begin
     select t.reached into after_key from session_reaper.table_reading t where not t.complete for update skip locked;
     if not found then
@@ -598,20 +598,24 @@ begin
     set sessions = t.sessions + r.sessions, linked = t.linked + r.linked
     from (select pg_catalog.sum(d.sessions)::bigint as sessions, pg_catalog.sum(d.linked)::bigint as linked from read d) r
     where r.sessions is not null;
-    insert into session_reaper.page (after_key, to_key)
-    select pg_catalog.lag(e.session_key, 1, after_key) over (order by e.place), e.session_key
-    from (
-        select k.session_key, k.place, pg_catalog.max(k.place) over () as last_place
-        from (
-            select s.:"session_key" as session_key, pg_catalog.row_number() over (order by s.:"session_key") as place
+    for i in 1 .. pages loop
+        select s.:"session_key" into last_key
             from :"session_schema".:"session_table" s
             where after_key is null or s.:"session_key" > after_key
             order by s.:"session_key"
-            limit most * pages
-        ) k
-    ) e
-    where e.place % most = 0 or e.place = e.last_place
-    order by e.place;
+            offset most - 1 limit 1;
+        if not found then
+            -- The last one has fewer.
+            select s.:"session_key" into last_key
+                from :"session_schema".:"session_table" s
+                where after_key is null or s.:"session_key" > after_key
+                order by s.:"session_key" desc
+                limit 1;
+        end if;
+        exit when last_key is null;
+        insert into session_reaper.page (after_key, to_key) values (after_key, last_key);
+        after_key := last_key;
+    end loop;
     select p.to_key into last_key from session_reaper.page p order by p.id desc limit 1;
     if found then
         update session_reaper.table_reading t set reached = last_key;
@@ -659,16 +663,28 @@ declare
     after_key :session_key_base_type;
     last_key :session_key_base_type;
     asked_at timestamptz := (select t.begun_at from session_reaper.table_reading t);
+    -- In the first reading there are none, and the indexes alone tell what is linked.
+    has_older_links boolean := exists (select from session_reaper.user_session l where l.linked_at < asked_at);
 begin
     select p.after_key, p.to_key into strict after_key, last_key from session_reaper.page p where p.id = page_id;
     return query
         select session_reaper.key_digest(s.:"session_key"), :data
-        from :"session_schema".:"session_table" s
-        where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
-          and not exists (
-            select from session_reaper.user_session l
-            where l.session_key = s.:"session_key" and (not l.read or l.linked_at >= asked_at))
-          and s.:"session_key" <> all (array(
+        from (
+            -- By the two indexes alone, side by side: where nearly all are linked, hardly any data are looked at.
+            select k.:"session_key" as session_key
+            from :"session_schema".:"session_table" k
+            where (after_key is null or k.:"session_key" > after_key) and k.:"session_key" <= last_key
+              and not exists (
+                select
+                from session_reaper.user_session l
+                where l.session_key = k.:"session_key"
+                  and (not has_older_links or not l.read or l.linked_at >= asked_at)
+                  and (after_key is null or l.session_key > after_key) and l.session_key <= last_key)
+            offset 0
+        ) n
+        cross join lateral (
+            select d.* from :"session_schema".:"session_table" d where d.:"session_key" = n.session_key offset 0) s
+        where n.session_key <> all (array(
             select u.session_key
             from session_reaper.queue_reading q
             cross join lateral session_reaper.unread_since(q.read_to) u));
@@ -709,29 +725,31 @@ declare
 begin
     select p.after_key, p.to_key into strict after_key, last_key
         from session_reaper.page p where p.id = page_id and not p.done for update;
-    select pg_catalog.array_agg(f.session_key) filter (where not f.is_linked and f.user_id is not null),
-        pg_catalog.array_agg(f.user_id) filter (where not f.is_linked and f.user_id is not null),
-        pg_catalog.array_agg(f.session_key) filter (where f.is_linked),
-        pg_catalog.array_agg(f.user_id) filter (where f.is_linked),
-        pg_catalog.array_agg(f.seen) filter (where f.is_linked)
-        into keys, user_ids, changed_keys, changed_users, changed_seen
-        from (
-            select s.:"session_key" as session_key, r.user_id, r.seen, l.user_id is not null as is_linked
-            from rows from (
-                pg_catalog.unnest(digests), pg_catalog.unnest(user_texts),
-                pg_catalog.unnest(session_reaper.as_user_keys(user_texts)), pg_catalog.unnest(link_page.seen)
-            ) as r (digest, user_text, user_id, seen)
-            join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = r.digest
-            left join lateral (
-                -- By the key: old statistics would have all links looked through by another index.
-                select o.user_id from session_reaper.user_session o
-                where has_older_links and o.session_key = s.:"session_key" and o.read and o.linked_at < asked_at
-                offset 0) l on true
-            where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
-              -- Whose it is must be known, and be news.
-              and (r.user_id is not null or r.user_text is null)
-              and l.user_id is distinct from r.user_id
-        ) f;
+    if pg_catalog.cardinality(digests) > 0 then
+        select pg_catalog.array_agg(f.session_key) filter (where not f.is_linked and f.user_id is not null),
+            pg_catalog.array_agg(f.user_id) filter (where not f.is_linked and f.user_id is not null),
+            pg_catalog.array_agg(f.session_key) filter (where f.is_linked),
+            pg_catalog.array_agg(f.user_id) filter (where f.is_linked),
+            pg_catalog.array_agg(f.seen) filter (where f.is_linked)
+            into keys, user_ids, changed_keys, changed_users, changed_seen
+            from (
+                select s.:"session_key" as session_key, r.user_id, r.seen, l.user_id is not null as is_linked
+                from rows from (
+                    pg_catalog.unnest(digests), pg_catalog.unnest(user_texts),
+                    pg_catalog.unnest(session_reaper.as_user_keys(user_texts)), pg_catalog.unnest(link_page.seen)
+                ) as r (digest, user_text, user_id, seen)
+                join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = r.digest
+                left join lateral (
+                    -- By the key: old statistics would have all links looked through by another index.
+                    select o.user_id from session_reaper.user_session o
+                    where has_older_links and o.session_key = s.:"session_key" and o.read and o.linked_at < asked_at
+                    offset 0) l on true
+                where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
+                  -- Whose it is must be known, and be news.
+                  and (r.user_id is not null or r.user_text is null)
+                  and l.user_id is distinct from r.user_id
+            ) f;
+    end if;
     if changed_keys is not null then
         -- Nobody can save these now until the commit; whoever was about to is not waited for (P6).
         freed := array(

@@ -116,7 +116,8 @@ comment on function session_reaper.user_renamed() is 'Lets open revocations foll
 
 -- The session that an app asked to keep is known by a digest of its key, also to revocations that have settled, since a
 -- link that is read later may open them again (P2). And what was noted to be read under the old key is noted under the
--- new one; where too much waits to look for it, the session counts as older than every change (P1).
+-- new one. Where too much waits to look for it, or the table is being read, which may have passed the new key already, the
+-- session counts as older than every change (P1).
 create or replace function session_reaper.follow_session(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
@@ -149,7 +150,10 @@ begin
     insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
     select to_key, w.was_there, w.xid, w.begun_at, w.snapshot from waiting w where w.session_key = from_key
     union all
-    select to_key, true, '0', '-infinity', '1:1:' where (select pg_catalog.count(*) from waiting) = most;
+    select to_key, true, '0', '-infinity', '1:1:'
+    where (select pg_catalog.count(*) from waiting) = most
+       or not (select t.complete from session_reaper.table_reading t)
+          and not exists (select from waiting w where w.session_key = from_key);
 end
 $$;
 

@@ -6,6 +6,7 @@
 
 mod backoff;
 mod bell;
+pub mod building;
 pub mod cache;
 pub mod codec;
 pub mod command;

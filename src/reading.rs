@@ -241,7 +241,7 @@ fn user(found: Option<&Found>) -> Option<&[u8]> {
 }
 
 /// Hands the rows over one by one as they arrive.
-async fn each(
+pub async fn each(
     transaction: &Transaction<'_>,
     statement: &str,
     parameters: &[&(dyn ToSql + Sync)],

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Failure, arguments::Link};
 use crate::{
+    building,
     connection::Target,
     reader::Reader,
     schema,
@@ -24,6 +25,9 @@ const OTHERS_ARE_AT_IT: Duration = Duration::from_millis(20);
 /// Who says `link` does not want to wait. Each keeps a processor of the server busy at most, and so does each of what
 /// the app has running meanwhile.
 const CONNECTIONS: usize = 4;
+
+/// Sessions of a page of which hardly any is not linked yet.
+const CHECKED_ROWS: u32 = 10_000;
 
 pub async fn link(
     arguments: &Link,
@@ -46,18 +50,51 @@ pub async fn link(
             .map_err(crate::connection::Error::from)?;
     }
     let begun = Instant::now();
-    let (_sender, settings) = InForce::new(settings);
-    let reader = Reader::new(target.pool()?, settings, site.reading);
+    let (sender, settings) = InForce::new(settings);
+    let reader = Reader::new(target.pool()?, settings, site.reading.clone());
     let before = unread::read(&client).await?;
     let total = before.sessions_estimated.unwrap_or_default();
     let bar = ProgressBar::new(u64::try_from(total).unwrap_or_default()).with_style(style()?);
-    bar.set_position(u64::try_from(before.sessions_read).unwrap_or_default());
-    reader.drain().await?;
+    drain(&reader).await?;
+    bar.set_message("reading");
+    if link_beside(target, &site, &stop, &bar).await {
+        sender.send_modify(|settings| {
+            let link = &mut Arc::make_mut(settings).link;
+            link.batch_rows = link.batch_rows.max(CHECKED_ROWS);
+        });
+        bar.set_message("checking");
+    }
+    let before = unread::read(&client).await?.sessions_read;
+    bar.set_position(u64::try_from(before).unwrap_or_default());
     try_join_all((0..CONNECTIONS).map(|_| read_pages(&reader, &client, &stop, &bar))).await?;
     // What was locked for a moment, by one of these connections too, has been put there.
-    reader.drain().await?;
+    drain(&reader).await?;
     bar.finish_and_clear();
     print(arguments, &client, begun).await
+}
+
+/// Links nearly all of them the quick way, if it may; pages do what is left, and all of it otherwise.
+async fn link_beside(target: &Target, site: &schema::Site, stop: &Stop, bar: &ProgressBar) -> bool {
+    let built = building::build(target, site, building::WORTHWHILE, stop, |read| {
+        bar.inc(read)
+    });
+    match built.await {
+        Ok(built) => built,
+        Err(error) => {
+            tracing::info!(%error, "the links could not be built beside their table; reading page by page");
+            false
+        }
+    }
+}
+
+/// Another `link` may be building, and keep the queue for as long.
+async fn drain(reader: &Reader) -> Result<(), crate::connection::Error> {
+    loop {
+        match reader.drain().await {
+            Err(error) if error.is_lock_timeout() => tokio::time::sleep(OTHERS_ARE_AT_IT).await,
+            result => return result,
+        }
+    }
 }
 
 /// Reads pages until there are none left, nobody else's either. Each page is one transaction, so that several may be read
@@ -80,7 +117,7 @@ async fn read_pages(
 
 fn style() -> Result<ProgressStyle, Failure> {
     Ok(ProgressStyle::with_template(
-        "reading {bar:40} {pos} of about {len} sessions, {per_sec}, {eta} left",
+        "{msg} {bar:40} {pos} of about {len} sessions, {per_sec}, {eta} left",
     )?)
 }
 

@@ -55,6 +55,11 @@ fn files(site: &Site) -> impl Iterator<Item = File> {
         })
 }
 
+/// The view, which holds on to the tables that it was made over.
+pub fn view(site: &Site) -> String {
+    render(VIEW.1, &site.variables())
+}
+
 /// Applies each file that differs, in a transaction of its own; returns their names.
 pub async fn apply(client: &mut Client, site: &Site) -> Result<Vec<&'static str>, Error> {
     let mut applied = Vec::new();

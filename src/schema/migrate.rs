@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::{
-    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, catalog, check, expiry, keys,
+    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, built, catalog, check, expiry, keys,
     patience::{LOCK_TRIES, retry_or_fail, wait_for_turn},
     pause, references, rights,
     template::quote_literal,
@@ -115,9 +115,10 @@ async fn migrate_on(
     })
 }
 
-/// Refuses a role with which it could not be finished.
+/// Refuses a role with which it could not be finished, and takes away what `link` may have left in the middle.
 pub(super) async fn prepare(client: &Client, site: &Site) -> Result<(), Error> {
     rights::check(client, site).await?;
+    built::drop_left_overs(client).await?;
     // The functions run as the role that migrates.
     for table in [&site.sessions, &site.users] {
         catalog::require_no_row_security(client, table).await?;

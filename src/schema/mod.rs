@@ -5,6 +5,7 @@
 //! triggers on the *site's* tables are attached one table a transaction, because they lock it.
 
 mod behaviour;
+pub(crate) mod built;
 mod catalog;
 mod check;
 mod error;

@@ -9,7 +9,7 @@
 use tokio_postgres::{Client, GenericClient};
 
 use super::{
-    Error, Site, check, migrate::lock, patience, references, rights, triggers,
+    Error, Site, built, check, migrate::lock, patience, references, rights, triggers,
     triggers::detach_others,
 };
 use crate::{
@@ -85,6 +85,7 @@ async fn pause_on(client: &mut Client, settings: &settings::Site) -> Result<(Pau
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
     rights::check(client, &site).await?;
+    built::drop_left_overs(client).await?;
     step_back(client, &site).await?;
     let pause = current(client).await?.ok_or(Error::NotInstalled)?;
     Ok((pause, false))

@@ -5,6 +5,9 @@ use tokio_postgres::Client;
 
 use super::{Column, Error, Site, Table, patience, template::quote_identifier};
 
+/// The table that has them, but for one that is built to take its place.
+const LINKS: &str = "session_reaper.user_session";
+
 /// A foreign key of `session_reaper.user_session`.
 pub struct Reference<'a> {
     /// The table of the site that it refers to.
@@ -37,7 +40,8 @@ pub async fn mend(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
     let mut mended = Vec::new();
     for reference in wanted(site) {
         if !reference.is_there(client).await? {
-            reference.make(client).await?;
+            reference.add(client, LINKS).await?;
+            reference.validate(client, LINKS).await?;
             mended.push(format!("{} to {}", reference.name, reference.table));
         }
     }
@@ -47,9 +51,27 @@ pub async fn mend(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
 /// Takes them off, a table at a time.
 pub async fn drop(client: &Client, site: &Site) -> Result<(), Error> {
     for Reference { table, name, .. } in wanted(site) {
-        let drop =
-            format!("alter table session_reaper.user_session drop constraint if exists {name}");
+        let drop = format!("alter table {LINKS} drop constraint if exists {name}");
         patience::execute(client, &[table.oid], &table.to_string(), &drop).await?;
+    }
+    Ok(())
+}
+
+/// Takes off all that a table of ours has, wherever they lead, a table at a time.
+pub async fn drop_all(client: &Client, links: &str) -> Result<(), Error> {
+    let rows = client
+        .query(
+            "-- schema::references::drop_all
+            select pg_catalog.quote_ident(c.conname), c.confrelid, c.confrelid::pg_catalog.regclass::text
+            from pg_catalog.pg_constraint c
+            where c.conrelid = $1::text::pg_catalog.regclass and c.contype = 'f'",
+            &[&links],
+        )
+        .await?;
+    for row in rows {
+        let (name, table, what): (&str, u32, &str) = (row.get(0), row.get(1), row.get(2));
+        let drop = format!("alter table {links} drop constraint {name}");
+        patience::execute(client, &[table], what, &drop).await?;
     }
     Ok(())
 }
@@ -74,23 +96,40 @@ impl Reference<'_> {
         Ok(row.get(0))
     }
 
-    /// Links that lead nowhere go before it is validated, but after no further one can appear. Whoever uses
-    /// the table waits for neither.
-    async fn make(&self, client: &Client) -> Result<(), Error> {
+    /// Makes it, for what is written from now on.
+    pub async fn add(&self, client: &Client, links: &str) -> Result<(), Error> {
         let Self { name, column, .. } = self;
         let (table, key) = (self.table.quoted(), quote_identifier(&self.key.name));
-        let (tables, what) = ([self.table.oid], self.table.to_string());
         let add = format!(
-            "alter table session_reaper.user_session drop constraint if exists {name};
-            alter table session_reaper.user_session add constraint {name} foreign key ({column})
+            "alter table {links} drop constraint if exists {name};
+            alter table {links} add constraint {name} foreign key ({column})
                 references {table} ({key}) on delete cascade on update cascade not valid"
         );
-        patience::execute(client, &tables, &what, &add).await?;
+        patience::execute(client, &[self.table.oid], &self.table.to_string(), &add).await
+    }
+
+    /// Takes out links that lead nowhere, after no further one can appear, and trusts it from then on. Whoever uses the
+    /// table waits for neither. What the first try fails on is logged nowhere, as an error that is caught (P7).
+    pub async fn validate(&self, client: &Client, links: &str) -> Result<(), Error> {
+        let Self { name, column, .. } = self;
+        let (table, key) = (self.table.quoted(), quote_identifier(&self.key.name));
         let validate = format!(
-            "delete from session_reaper.user_session l
-                where not exists (select from {table} t where t.{key} = l.{column});
-            alter table session_reaper.user_session validate constraint {name}"
+            "do $session_reaper$
+            begin
+                alter table {links} validate constraint {name};
+            exception when foreign_key_violation then
+                delete from {links} l
+                    where not exists (select from {table} t where t.{key} = l.{column});
+                alter table {links} validate constraint {name};
+            end
+            $session_reaper$"
         );
-        patience::execute(client, &tables, &what, &validate).await
+        patience::execute(
+            client,
+            &[self.table.oid],
+            &self.table.to_string(),
+            &validate,
+        )
+        .await
     }
 }

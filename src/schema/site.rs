@@ -5,7 +5,7 @@ use tokio_postgres::GenericClient;
 use super::{
     Error, Expiry, Reading,
     catalog::{column, primary_key, require_unique, table},
-    template::{Variables, quote_identifier, quote_literal},
+    template::{self, Variables, quote_identifier, quote_literal},
     watch::Watch,
 };
 use crate::settings::{self, Cached};
@@ -162,6 +162,11 @@ impl Site {
         let first_beyond = format!("({},0)", self.queue_limit_bytes / PAGE_BYTES);
         variables.insert("queue_limit_place", first_beyond);
         variables
+    }
+
+    /// A statement with this site's names in it, in the syntax of `sql/`.
+    pub(crate) fn render(&self, statement: &str) -> String {
+        template::render(statement, &self.variables())
     }
 
     /// The condition under which a session `s` has expired, in SQL.

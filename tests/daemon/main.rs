@@ -7,6 +7,7 @@
 
 mod age;
 mod bad_input;
+mod beside;
 mod binary;
 mod cache_trouble;
 mod cached;

@@ -38,7 +38,7 @@ pub async fn open(database: &Database, data: &str) -> String {
     key
 }
 
-async fn save(database: &Database, key: &str, data: &str) {
+pub async fn save(database: &Database, key: &str, data: &str) {
     let statement = "update django_session set session_data = $2, expire_date = now() + interval '14 days' where session_key = $1";
     assert_eq!(
         database.execute(statement, &[&key, &data]).await.unwrap(),

@@ -1,0 +1,233 @@
+//! Links a million sessions at once: reads them in the order in which they stand, writes their links into a table beside
+//! the one that everybody uses, and puts it in the place of that (see `schema::built`).
+//!
+//! Everybody who reads here sees what one snapshot sees. A session that has a user there, and is neither linked nor in
+//! the queue, was written before the triggers came, so its user has been in it for longer than anything that the queue
+//! will ever tell: its link is older than every change, as one that a page makes. From before that snapshot until the new
+//! table is in its place nobody takes anything off the queue, so whoever leaves a session, or comes into one, afterwards
+//! is found there by the next drain. Whose session or user is deleted, the foreign keys take care of once they are there,
+//! and the looking for links that lead nowhere before. Sessions that were passed over are found by the pages, without
+//! which the reading is not complete and nothing settles (P1).
+
+use std::{cell::Cell, convert::Infallible, time::Duration};
+
+use deadpool_postgres::{Pool, Transaction};
+use futures_util::future::try_join_all;
+use tokio_postgres::{Client, IsolationLevel};
+
+use crate::{
+    codec::Found,
+    connection::{self, Target, answered},
+    reading::each,
+    schema::{
+        Error, Reading, Site,
+        built::{self, Blocks},
+    },
+    shutdown::Stop,
+};
+
+/// Below so many sessions nobody waits for pages.
+pub const WORTHWHILE: i64 = 50_000;
+
+/// Each keeps a processor of the server busy at most.
+const CONNECTIONS: usize = 4;
+
+/// Well within what the server lets a transaction be idle.
+const AWAKE_EVERY: Duration = Duration::from_secs(1);
+
+/// Links the sessions that nobody has linked, if there are at least so many and nothing is in the way of it; false if it
+/// did not, and then nothing has changed. Says how many were read, as it reads them.
+///
+/// # Errors
+/// A role that is not the owner, a lock that is not to be had, a database that cannot be reached. Nothing has changed
+/// then, either.
+pub async fn build(
+    target: &Target,
+    site: &Site,
+    least: i64,
+    stop: &Stop,
+    has_read: impl Fn(u64),
+) -> Result<bool, Error> {
+    // Where a trigger links, it notes nothing in the queue, which then does not tell who has left a session.
+    if !matches!(site.reading, Reading::Codec { .. }) {
+        return Ok(false);
+    }
+    let (holder, client) = (connect(target).await?, connect(target).await?);
+    if !built::claim(&holder).await? {
+        return Ok(false);
+    }
+    built::drop_left_overs(&client).await?;
+    let Some(blocks) = built::may_be(&client, site, least).await? else {
+        return Ok(false);
+    };
+    let building = Building {
+        pool: target.pool()?,
+        site,
+        blocks,
+        stop,
+        next: Cell::new(0),
+        has_read,
+    };
+    let built = building.build(&holder, &client).await;
+    if !matches!(built, Ok(true)) {
+        let _ = holder.batch_execute("rollback").await;
+    }
+    // The one that was replaced, or the one that was not to be.
+    let dropped = built::drop_left_overs(&client).await;
+    let built = built?;
+    if built {
+        dropped?;
+        // Or the pages would look every link up in the table itself.
+        client
+            .batch_execute("vacuum session_reaper.user_session")
+            .await?;
+    }
+    Ok(built)
+}
+
+/// With the time that building indexes takes.
+async fn connect(target: &Target) -> Result<Client, Error> {
+    let (client, connection) = target.connect().await?;
+    tokio::spawn(connection);
+    client
+        .batch_execute("set statement_timeout = 0; set enable_seqscan = on")
+        .await?;
+    Ok(client)
+}
+
+/// The server ends transactions that nobody works on, lest a computer that vanished keeps its locks.
+async fn stay_awake(client: &Client) -> Result<Infallible, Error> {
+    loop {
+        tokio::time::sleep(AWAKE_EVERY).await;
+        client.batch_execute("/* building::stay_awake */").await?;
+    }
+}
+
+struct Building<'a, F> {
+    pool: Pool,
+    site: &'a Site,
+    blocks: Blocks,
+    stop: &'a Stop,
+    /// The block with which the next range begins.
+    next: Cell<i64>,
+    has_read: F,
+}
+
+impl<F: Fn(u64)> Building<'_, F> {
+    /// "holder" has the transaction that keeps others off, and that puts the table in its place: were it lost, others
+    /// might have drained meanwhile, and nothing would come of this.
+    async fn build(&self, holder: &Client, client: &Client) -> Result<bool, Error> {
+        let snapshot = built::begin(holder).await?;
+        let built = async {
+            built::create(client).await?;
+            if !self.fill(&snapshot).await? {
+                return Ok(false);
+            }
+            built::complete(client, self.site).await?;
+            Ok::<_, Error>(true)
+        };
+        let is_built = tokio::select! {
+            built = built => built?,
+            lost = stay_awake(holder) => match lost? {},
+        };
+        if !is_built || !built::put_in_place(holder, self.site, &self.blocks).await? {
+            return Ok(false);
+        }
+        holder.batch_execute("commit").await?;
+        Ok(true)
+    }
+
+    /// False if it was stopped.
+    async fn fill(&self, snapshot: &str) -> Result<bool, connection::Error> {
+        let connections = CONNECTIONS.min(self.pool.status().max_size);
+        try_join_all((0..connections).map(|_| self.read_ranges(snapshot))).await?;
+        Ok(!self.stop.is_stopped())
+    }
+
+    async fn read_ranges(&self, snapshot: &str) -> Result<(), connection::Error> {
+        let mut client = self.pool.get().await?;
+        let begin = client
+            .build_transaction()
+            .isolation_level(IsolationLevel::RepeatableRead);
+        let transaction = begin.start().await?;
+        // Whole tables are looked through here, and a range is nothing to share out.
+        let settings = format!(
+            "set transaction snapshot '{snapshot}';
+            set local enable_seqscan = on;
+            set local enable_mergejoin = off;
+            set local max_parallel_workers_per_gather = 0"
+        );
+        transaction.batch_execute(&settings).await?;
+        while let Some((from, to)) = self.next_range() {
+            answered(&self.pool, self.read_range(&transaction, from, to)).await?;
+        }
+        transaction.commit().await?;
+        Ok(())
+    }
+
+    fn next_range(&self) -> Option<(String, String)> {
+        let from = self.next.get();
+        if self.stop.is_stopped() || from >= self.blocks.all {
+            return None;
+        }
+        let to = from + self.blocks.in_range;
+        self.next.set(to);
+        Some((format!("({from},0)"), format!("({to},0)")))
+    }
+
+    /// Both statements see the same rows in the same order, so that a row is told by how manieth it is: keys never leave
+    /// the database (P7).
+    async fn read_range(
+        &self,
+        transaction: &Transaction<'_>,
+        from: String,
+        to: String,
+    ) -> Result<(), connection::Error> {
+        let (mut read, mut places, mut users) = (0, Vec::<i64>::new(), Vec::<Vec<u8>>::new());
+        let statement = self.site.render(UNLINKED);
+        each(transaction, &statement, &[&from, &to], |row| {
+            read += 1;
+            let data: Option<&[u8]> = row.get(1);
+            if let Some(Found::User(user)) = data.map(|data| self.site.reading.find_user(data)) {
+                places.push(row.get(0));
+                users.push(user.into_bytes());
+            }
+        })
+        .await?;
+        let statement = self.site.render(LINK);
+        transaction
+            .execute(&statement, &[&from, &to, &places, &users])
+            .await?;
+        (self.has_read)(read);
+        Ok(())
+    }
+}
+
+const UNLINKED: &str = "-- building::read_range
+    with queued as materialized (
+        select u.session_key
+        from session_reaper.queue_reading q
+        cross join lateral session_reaper.unread_since(q.read_to) u
+    )
+    select s.place, :data
+    from (
+        select n.*, pg_catalog.row_number() over () as place
+        from :\"session_schema\".:\"session_table\" n
+        where n.ctid >= $1::text::tid and n.ctid < $2::text::tid
+    ) s
+    where not exists (select from session_reaper.user_session l where l.session_key = s.:\"session_key\")
+      and not exists (select from queued q where q.session_key = s.:\"session_key\")";
+
+/// Nothing is said here of data in which no user can be found, nor of users who are not there: the pages, which come
+/// by once more, count these.
+const LINK: &str = "-- building::read_range
+    insert into session_reaper.user_session_built (session_key, user_id, xid, begun_at, snapshot, read)
+    select s.session_key, f.user_id, '0', '-infinity', '1:1:', true
+    from rows from (pg_catalog.unnest($3::bigint[]), pg_catalog.unnest(session_reaper.as_user_keys($4)))
+        as f (place, user_id)
+    join (
+        select n.:\"session_key\" as session_key, pg_catalog.row_number() over () as place
+        from :\"session_schema\".:\"session_table\" n
+        where n.ctid >= $1::text::tid and n.ctid < $2::text::tid
+    ) s on s.place = f.place
+    where f.user_id is not null";
