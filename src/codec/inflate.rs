@@ -1,7 +1,5 @@
 //! Decompression that stops at a limit.
 
-mod small;
-
 use std::cell::RefCell;
 
 use miniz_oxide::inflate::{
@@ -22,10 +20,6 @@ thread_local! {
 /// Inflates a zlib stream (RFC 1950). A kilobyte can ask for a megabyte, and four megabytes for four gigabytes:
 /// what grows past [`MAX_BYTES`] is given up there, with no more memory taken.
 pub(super) fn zlib(packed: &[u8]) -> Result<Vec<u8>, Reason> {
-    small::zlib(packed).map_or_else(|| thorough(packed), Ok)
-}
-
-fn thorough(packed: &[u8]) -> Result<Vec<u8>, Reason> {
     DECOMPRESSOR.with_borrow_mut(|decompressor| {
         decompressor.init();
         inflate(decompressor, packed)
