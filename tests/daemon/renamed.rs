@@ -87,3 +87,21 @@ async fn one_that_is_renamed_behind_a_long_queue_counts_as_older() {
     database.settled().await;
     assert!(!exists(&database, &"renamed".to_owned()).await);
 }
+
+/// It may have been given a key that the reading of the table has passed already.
+#[tokio::test]
+async fn one_that_is_renamed_while_the_table_is_being_read_is_read_once_more() {
+    let database = Database::create_bare(crate::stage::server()).await;
+    let user = database.users(1).await[0];
+    let session = open(&database, &data_of(user)).await;
+    database.migrate().await;
+    assert_eq!(queued(&database).await, 0);
+    rename(&database, &session, "0").await;
+    assert_eq!(queued(&database).await, 1);
+    // As if it had been.
+    read_table(&database).await;
+    database.change_password(user).await;
+    let _daemon = database.daemon().await;
+    database.settled().await;
+    assert!(!exists(&database, &"0".to_owned()).await);
+}
