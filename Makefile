@@ -43,5 +43,6 @@ bench: ## Measure what linking costs, beside the alternatives; under ten minutes
 
 .PHONY: test-matrix
 test-matrix: ## Run the daemon's tests against PostgreSQL 14 to 18, or against VERSIONS="14 18"
+	tests/install all
 	tests/install matrix
 	tests/matrix $(VERSIONS)

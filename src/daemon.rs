@@ -158,16 +158,14 @@ impl Daemon {
         site.unwrap_or_else(|_| Err(connection::Error::unanswered().into()))
     }
 
-    /// Settings of the database and the site stay as they were: they are wired into what is running.
+    /// Settings of the database, the site and a few others stay as they were: they are wired into what is running.
     fn reload(&self, sender: &watch::Sender<Arc<Settings>>, supervisor: &Supervisor) {
         supervisor.reloading();
         match (self.read_settings)() {
             Ok(settings) => {
-                if settings.database != self.settings.database
-                    || settings.site != self.settings.site
-                {
+                if needs_restart(&self.settings, &settings) {
                     tracing::warn!(
-                        "settings in [database] and [site] have changed; they need a restart"
+                        "settings have changed that need a restart: [database], [site], whether and in which table there is a [cache], link.secret_key_file or log.format"
                     );
                 }
                 crate::logging::set_level(&settings.log.level);
@@ -180,4 +178,12 @@ impl Daemon {
         }
         supervisor.reloaded();
     }
+}
+
+/// What is wired into what is running.
+fn needs_restart(before: &Settings, after: &Settings) -> bool {
+    before.database != after.database
+        || before.site != after.site
+        || before.link.secret_key_file != after.link.secret_key_file
+        || before.log.format != after.log.format
 }

@@ -41,8 +41,8 @@ pub struct Arguments {
 pub enum Command {
     /// Install session-reaper in the database, or bring it up to date. Safe to repeat.
     ///
-    /// Creates the schema session_reaper, foreign keys to the site's two tables and triggers on its user
-    /// table. Each lock on a table of the site is held for milliseconds; if it is not to be had, it is
+    /// Creates the schema session_reaper, foreign keys to the site's two tables and triggers on both, and on the
+    /// tables that site.watch names. Each lock on a table of the site is held for milliseconds; if it is not to be had, it is
     /// tried again later, so that the site never queues behind it.
     Migrate,
 
@@ -86,7 +86,7 @@ pub enum Command {
     /// PostgreSQL refuses to change the type of a column that a trigger or a view names, and to drop or truncate a
     /// table that a foreign key refers to. So around a migration that does such a thing to the users or the sessions:
     ///
-    ///   session-reaper pause; python manage.py migrate; session-reaper resume
+    ///   session-reaper pause && { python manage.py migrate; session-reaper resume; }
     ///
     /// Meanwhile a changed password is noted as ever, and the sessions end after resume. The daemon may go on running.
     #[command(verbatim_doc_comment)]
@@ -130,6 +130,8 @@ pub enum Command {
     Demo(Demo),
 
     /// Take everything out of the database again: triggers, links, and the record of revocations.
+    ///
+    /// Run as the role that migrated. Stop the service first: without its tables, it complains until it is stopped.
     Uninstall {
         /// Do it without asking.
         #[arg(long)]

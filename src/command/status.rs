@@ -16,6 +16,19 @@ pub async fn status(
     target: &Target,
     settings: &Settings,
 ) -> Result<ExitCode, Failure> {
+    let result = read_and_print(arguments, target, settings).await;
+    if arguments.metrics && result.is_err() {
+        // An alarm on it must not be silenced by a server that is down.
+        print!("{}", metrics::not_served());
+    }
+    result
+}
+
+async fn read_and_print(
+    arguments: &arguments::Status,
+    target: &Target,
+    settings: &Settings,
+) -> Result<ExitCode, Failure> {
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
     let Some(version) = schema::installed_version(&client).await? else {

@@ -138,6 +138,10 @@ pub enum Error {
         owner: String,
     },
     #[error(
+        "{setting} names the role {role}, which does not exist: create it first, or give the name that it has"
+    )]
+    NoRole { setting: &'static str, role: String },
+    #[error(
         "the role {role} may not create the schema session_reaper: let it, with: grant create on database {database} to {role}"
     )]
     NoCreate { role: String, database: String },

@@ -96,6 +96,7 @@ async fn migrate_on(
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
     check::forgets_nothing(client, settings).await?;
+    rights::roles_exist(client, settings).await?;
     prepare(client, &site).await?;
     if check::has_table(client, "session_reaper.user_session").await?
         && let Some(misfit) = keys::misfits(client, &site).await?.first()

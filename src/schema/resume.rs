@@ -9,6 +9,7 @@ use super::{
     migrate::{install, lock, prepare, shape},
     newest_version, patience,
     pause::{Pause, current, step_back},
+    rights,
     template::quote_identifier,
     triggers, unlinked,
 };
@@ -60,6 +61,7 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
     check::forgets_nothing(client, settings).await?;
+    rights::roles_exist(client, settings).await?;
     prepare(client, &site).await?;
     let migrations = shape(client, &site, newest_version()).await?;
     let mut resumed = Resumed {

@@ -79,6 +79,53 @@ pub async fn check(client: &Client, site: &Site) -> Result<(), Error> {
     }
 }
 
+/// Refuses to begin where a role that is to be given rights does not exist.
+pub async fn roles_exist(client: &Client, settings: &settings::Site) -> Result<(), Error> {
+    let daemon = settings
+        .daemon_role
+        .iter()
+        .map(|role| ("site.daemon_role", role));
+    let apps = settings
+        .app_roles
+        .iter()
+        .map(|role| ("site.app_roles", role));
+    for (setting, role) in daemon.chain(apps) {
+        let row = client
+            .query_one(
+                "-- schema::rights::roles_exist
+                select exists (select from pg_catalog.pg_roles r where r.rolname = $1::text)",
+                &[role],
+            )
+            .await?;
+        if !row.get::<_, bool>(0) {
+            let role = role.clone();
+            return Err(Error::NoRole { setting, role });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a role that does not own what is installed; where nothing is, anybody will do.
+pub async fn own_schema(client: &Client) -> Result<(), Error> {
+    let foreign = client
+        .query_opt(
+            "-- schema::rights::own_schema
+            select current_user::text, pg_catalog.pg_get_userbyid(n.nspowner)::text
+            from pg_catalog.pg_namespace n
+            where n.nspname = 'session_reaper' and not pg_catalog.pg_has_role(n.nspowner, 'usage')",
+            &[],
+        )
+        .await?;
+    match foreign {
+        Some(row) => Err(Error::NotOwner {
+            role: row.get(0),
+            what: "the schema session_reaper".to_owned(),
+            owner: row.get(1),
+        }),
+        None => Ok(()),
+    }
+}
+
 async fn may_create(client: &Client) -> Result<(), Error> {
     let row = client
         .query_one(

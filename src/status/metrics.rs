@@ -23,13 +23,20 @@ pub fn text(status: &Status) -> String {
     text
 }
 
+/// What there is to say where nothing could be asked.
+pub fn not_served() -> String {
+    let mut text = String::new();
+    served(false).write(&mut text);
+    text
+}
+
+fn served(is: bool) -> Metric {
+    gauge("served", "Whether a daemon serves the database.", truth(is))
+}
+
 fn installation(status: &Status) -> Vec<Metric> {
     vec![
-        gauge(
-            "served",
-            "Whether a daemon serves the database.",
-            truth(status.served),
-        ),
+        served(status.served),
         gauge(
             "paused",
             "Whether nothing is ended because the site migrates.",

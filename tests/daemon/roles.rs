@@ -298,3 +298,35 @@ async fn a_command_without_the_services_settings_takes_no_rights_away() {
     );
     assert_eq!(roles.database.number(&granted).await, 1);
 }
+
+#[tokio::test]
+async fn uninstall_is_the_owners_and_leaves_a_role_that_can_be_dropped() {
+    let roles = Roles::create().await;
+    let daemon = format!("the daemon {}", roles.suffix);
+    run(&roles.url("the daemon "), &["uninstall", "--yes"])
+        .await
+        .assert_refused(1, &["does not own the schema session_reaper", "postgres"]);
+    run(roles.database.url(), &["uninstall", "--yes"])
+        .await
+        .assert_done();
+    roles
+        .database
+        .batch_execute(&format!("drop role \"{daemon}\""))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn a_role_that_does_not_exist_is_named_with_its_setting_before_anything_is_done() {
+    let database = Database::create_bare(server()).await;
+    let mut settings = Settings::default();
+    settings.site.app_roles = vec!["postgres".to_owned(), "nobody at all".to_owned()];
+    let refused = schema::migrate(&database.target(), &settings.site).await;
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("site.app_roles names the role nobody at all"),
+        "{refused}"
+    );
+    let schema = "select count(*) from pg_namespace where nspname = 'session_reaper'";
+    assert_eq!(database.number(schema).await, 0);
+}

@@ -72,6 +72,9 @@ async fn status_says_whether_it_is_installed_and_served() {
     run(database.url(), &["status"])
         .await
         .assert_refused(1, &["not installed", "`session-reaper migrate`"]);
+    let asked = run(database.url(), &["status", "--metrics"]).await;
+    assert_eq!(asked.code, Some(1));
+    assert!(asked.stdout.ends_with("session_reaper_served 0\n"));
     let ended = run(database.url(), &["status", "--json"]).await;
     assert_eq!(ended.code, Some(1));
     assert_eq!(json(&ended)["schema_version"], Value::Null);

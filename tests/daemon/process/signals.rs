@@ -138,6 +138,6 @@ async fn a_reload_from_a_broken_file_leaves_the_old_settings_in_force_and_says_s
     file.write(&format!("{good}\n[database]\npool_size = 9"));
     daemon.signal("HUP");
     daemon
-        .says("[database] and [site] have changed; they need a restart")
+        .says("settings have changed that need a restart: [database], [site]")
         .await;
 }
