@@ -17,7 +17,10 @@ use deadpool_postgres::Transaction;
 
 use crate::{
     connection::{Error, Pool, answered},
-    reading::{self, Claim, Linked},
+    reading::{
+        self, Linked,
+        page::{self, Claim},
+    },
     schema::Reading,
     worker::{InForce, Worker},
 };
@@ -172,7 +175,7 @@ impl Reader {
             let mut client = self.pool.get().await?;
             let transaction = client.transaction().await?;
             let find_user = |data: &[u8]| self.reading.find_user(data);
-            let claim = reading::claim_page(&transaction, most, find_user).await?;
+            let claim = page::claim_page(&transaction, most, find_user).await?;
             let Claim::Page(unlinked) = claim else {
                 transaction.commit().await?;
                 if matches!(claim, Claim::Completed) {
@@ -180,7 +183,7 @@ impl Reader {
                 }
                 return Ok(None);
             };
-            let sessions = reading::link_page(&transaction, &unlinked).await?;
+            let sessions = page::link_page(&transaction, &unlinked).await?;
             let strange = reading::count_unreadable(&transaction, &unlinked.found).await?;
             transaction.commit().await?;
             self.complain(&strange);

@@ -2,28 +2,22 @@
 //! and four that start together would fail three; and in small transactions that give up quickly on a lock
 //! and try again, because whoever waits for one on the user table makes every login wait behind it.
 
-use std::time::Duration;
-
 use tokio_postgres::Client;
 
 use super::{
-    Error, LOCK_CLASS, MIGRATING_LOCK, Site, behaviour, built, catalog, check, expiry, keys,
+    Error, Site, behaviour, built, catalog, check, expiry, keys,
     patience::{LOCK_TRIES, retry_or_fail, wait_for_turn},
     pause, references, rights,
     template::quote_literal,
-    triggers, unlinked,
+    triggers,
+    turn::lock,
+    unlinked,
 };
-use crate::{
-    connection::{self, Target},
-    settings,
-};
+use crate::{connection::Target, settings};
 
 mod embedded {
     refinery::embed_migrations!("migrations");
 }
-
-/// Longer than an installation takes on a site that is busy, so that of many that start together each gets its turn.
-const LONGEST_TURN: Duration = Duration::from_secs(60);
 
 const HISTORY: &str = "session_reaper.schema_history";
 
@@ -165,67 +159,6 @@ pub(super) async fn install(
     rights::grant(client, site, settings).await?;
     installed.unread = unlinked::waiting(client, site).await?;
     Ok(installed)
-}
-
-/// Whoever comes second waits until the first has finished.
-pub(super) async fn lock(client: &Client) -> Result<(), Error> {
-    lock_within(client, LONGEST_TURN).await
-}
-
-/// The same with another patience, for tests. There has to be an end, since any role can take this lock and keep it. What
-/// is done under it may take its time.
-///
-/// # Errors
-/// That somebody else kept the lock for so long, with the name of who did.
-#[doc(hidden)]
-pub async fn lock_within(client: &Client, patience: Duration) -> Result<(), Error> {
-    let lock = format!(
-        "set statement_timeout = 0; set lock_timeout = {};
-        select pg_catalog.pg_advisory_lock({LOCK_CLASS}, {MIGRATING_LOCK})",
-        patience.as_millis()
-    );
-    if let Err(error) = client.batch_execute(&lock).await {
-        let error = connection::Error::from(error);
-        return Err(if error.is_lock_timeout() {
-            in_the_way(client, patience).await?
-        } else {
-            error.into()
-        });
-    }
-    client.batch_execute("set lock_timeout = 0").await?;
-    Ok(())
-}
-
-async fn in_the_way(client: &Client, patience: Duration) -> Result<Error, Error> {
-    let row = client
-        .query_opt(
-            "-- schema::migrate::in_the_way
-            select l.pid, pg_catalog.pg_get_userbyid(a.usesysid)::text
-            from pg_catalog.pg_locks l
-            cross join lateral pg_catalog.pg_stat_get_activity(l.pid) a
-            where l.locktype = 'advisory'
-              and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
-              and l.classid = $1::integer::oid
-              and l.objid = $2::integer::oid
-              and l.objsubid = 2
-              and l.granted
-              and l.pid is not null
-            limit 1",
-            &[&LOCK_CLASS, &MIGRATING_LOCK],
-        )
-        .await?;
-    let holder = row.map_or_else(
-        || {
-            "a prepared transaction (see pg_prepared_xacts), or one that has just let go, held"
-                .to_owned()
-        },
-        |row| {
-            let (pid, role): (i32, String) = (row.get(0), row.get(1));
-            format!("process {pid} of the role {role} holds")
-        },
-    );
-    let waited_s = patience.as_secs();
-    Ok(Error::Turn { holder, waited_s })
 }
 
 pub(super) async fn shape(

@@ -9,8 +9,8 @@
 use tokio_postgres::{Client, GenericClient};
 
 use super::{
-    Error, Site, built, check, migrate::lock, patience, references, rights, triggers,
-    triggers::detach_others,
+    Error, Site, built, check, patience, references, rights, triggers, triggers::detach_others,
+    turn::lock,
 };
 use crate::{
     connection::{self, Target},

@@ -6,12 +6,14 @@ use tokio_postgres::Client;
 
 use super::{
     Error, Installed, Site, check, keys,
-    migrate::{install, lock, prepare, shape},
+    migrate::{install, prepare, shape},
     newest_version, patience,
     pause::{Pause, current, step_back},
     rights,
     template::quote_identifier,
-    triggers, unlinked,
+    triggers,
+    turn::lock,
+    unlinked,
 };
 use crate::{connection::Target, settings};
 

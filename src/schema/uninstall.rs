@@ -6,10 +6,10 @@ use tokio_postgres::Client;
 use super::{
     Error, behaviour,
     check::{self, DAEMON_ROLE},
-    migrate::lock,
     patience::execute,
     rights,
     triggers::Attached,
+    turn::lock,
 };
 use crate::connection::Target;
 
