@@ -330,8 +330,8 @@ fn read_while_running(before: usize) -> Options {
 async fn a_reading_of_the_table_that_skips_sessions_is_found_out() {
     let sabotage = rewrite(
         "page",
-        r#"and s."session_key" <= last_key"#,
-        r#"and s."session_key" <= last_key and s."session_key" not like '%7'"#,
+        r#"and k."session_key" <= last_key"#,
+        r#"and k."session_key" <= last_key and k."session_key" not like '%7'"#,
     );
     let verdict = run_broken(25, &sabotage, read_while_running(200)).await;
     assert!(!verdict.survivors.is_empty());
