@@ -117,10 +117,10 @@ impl<F: Fn(u64)> Building<'_, F> {
     /// "holder" has the transaction that keeps others off, and that puts the table in its place: were it lost, others
     /// might have drained meanwhile, and nothing would come of this.
     async fn build(&self, holder: &Client, client: &Client) -> Result<bool, Error> {
-        let snapshot = built::begin(holder).await?;
+        let (snapshot, all) = built::begin(holder, self.site).await?;
         let built = async {
             built::create(client).await?;
-            if !self.fill(&snapshot).await? {
+            if !self.fill(&snapshot, all).await? {
                 return Ok(false);
             }
             built::complete(client, self.site).await?;
@@ -138,13 +138,13 @@ impl<F: Fn(u64)> Building<'_, F> {
     }
 
     /// False if it was stopped.
-    async fn fill(&self, snapshot: &str) -> Result<bool, connection::Error> {
+    async fn fill(&self, snapshot: &str, all: i64) -> Result<bool, connection::Error> {
         let connections = CONNECTIONS.min(self.pool.status().max_size);
-        try_join_all((0..connections).map(|_| self.read_ranges(snapshot))).await?;
+        try_join_all((0..connections).map(|_| self.read_ranges(snapshot, all))).await?;
         Ok(!self.stop.is_stopped())
     }
 
-    async fn read_ranges(&self, snapshot: &str) -> Result<(), connection::Error> {
+    async fn read_ranges(&self, snapshot: &str, all: i64) -> Result<(), connection::Error> {
         let mut client = self.pool.get().await?;
         let begin = client
             .build_transaction()
@@ -158,16 +158,16 @@ impl<F: Fn(u64)> Building<'_, F> {
             set local max_parallel_workers_per_gather = 0"
         );
         transaction.batch_execute(&settings).await?;
-        while let Some((from, to)) = self.next_range() {
+        while let Some((from, to)) = self.next_range(all) {
             answered(&self.pool, self.read_range(&transaction, from, to)).await?;
         }
         transaction.commit().await?;
         Ok(())
     }
 
-    fn next_range(&self) -> Option<(String, String)> {
+    fn next_range(&self, all: i64) -> Option<(String, String)> {
         let from = self.next.get();
-        if self.stop.is_stopped() || from >= self.blocks.all {
+        if self.stop.is_stopped() || from >= all {
             return None;
         }
         let to = from + self.blocks.in_range;

@@ -26,8 +26,6 @@ const RANGE_BLOCKS: i64 = 256;
 /// Where the sessions stand that are to be linked.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks {
-    /// How many the table has.
-    pub all: i64,
     /// How many are read in one statement.
     pub in_range: i64,
     /// The table that is replaced.
@@ -67,9 +65,8 @@ pub async fn may_be(client: &Client, site: &Site, least: i64) -> Result<Option<B
         )
         .await?;
     Ok(row.map(|row| Blocks {
-        all: row.get(0),
-        in_range: row.get(1),
-        links: row.get(2),
+        in_range: row.get(0),
+        links: row.get(1),
     }))
 }
 
@@ -84,8 +81,9 @@ pub async fn drop_left_overs(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Opens the transaction that [`put_in_place`] needs, and returns what it sees, for others to see the same.
-pub async fn begin(client: &Client) -> Result<String, Error> {
+/// Opens the transaction that [`put_in_place`] needs, and returns what it sees, for others to see the same, and how many
+/// blocks that stands in: asked afterwards, because the table may be growing.
+pub async fn begin(client: &Client, site: &Site) -> Result<(String, i64), Error> {
     client.batch_execute("set lock_timeout = '3s'").await?;
     client
         .batch_execute(include_str!("built/begin.sql"))
@@ -93,11 +91,12 @@ pub async fn begin(client: &Client) -> Result<String, Error> {
     let row = client
         .query_one(
             "-- schema::built::begin
-            select pg_catalog.pg_export_snapshot()",
-            &[],
+            select pg_catalog.pg_export_snapshot(),
+                pg_catalog.pg_relation_size($1::oid) / pg_catalog.current_setting('block_size')::bigint",
+            &[&site.sessions.oid],
         )
         .await?;
-    Ok(row.get(0))
+    Ok((row.get(0), row.get(1)))
 }
 
 /// Makes it, empty and without anything that would slow down filling it.

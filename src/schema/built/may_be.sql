@@ -1,13 +1,11 @@
 -- schema::built::may_be
--- How many blocks the session table has, how many of them are one range, and what is to be replaced; no row where pages
--- are the better way.
-select pg_catalog.pg_relation_size(s.oid) / b.bytes,
+-- How many blocks of the session table are one range, and what is to be replaced; no row where pages are the better way.
+select
     -- Large data stand in a table of their own, and a range with these must not take longer than a statement may.
     greatest(1, least($4::bigint, $4 * 4 * pg_catalog.pg_relation_size(s.oid) / greatest(1, pg_catalog.pg_table_size(s.oid)))),
     'session_reaper.user_session'::pg_catalog.regclass::oid
 from session_reaper.table_reading t
 cross join pg_catalog.pg_class s
-cross join lateral (select pg_catalog.current_setting('block_size')::bigint as bytes) b
 cross join lateral (
     select case when s.reltuples < 0 then pg_catalog.pg_relation_size(s.oid) / 1000 else s.reltuples end as sessions) e
 cross join lateral (
