@@ -89,7 +89,7 @@ class BenchSite:
         path = self.directory / "script.sql"
         path.write_text(script)
         done = subprocess.run(
-            [self.server.binaries / "pgbench", "--no-vacuum", "--protocol=prepared", "--client=4", "--jobs=1"]
+            [self.server.binaries / "pgbench", "--no-vacuum", "--client=4", "--jobs=1"]
             + [f"--file={path}", *options],
             env=clean_environment(**self.server.variables(self.database)),
             capture_output=True,

@@ -14,6 +14,16 @@ INSERT = r"""
 insert into django_session (session_key, session_data, expire_date)
 select md5(cast(:key as bigint)::text), s.data, now() + interval '14 days' from sample s where s.user_id = :user_id;
 """
+# The statements that Django sends for it, each as a text of its own, as its driver does by default: is the key free, and
+# the row in a transaction. Quoted as Django quotes them, so that the server has as much to read.
+AS_DJANGO = r"""
+\set key random(1, 9000000000000000)
+SELECT 1 AS "a" FROM "django_session" WHERE "django_session"."session_key" = md5(cast(:key as bigint)::text) LIMIT 1;
+BEGIN;
+INSERT INTO "django_session" ("session_key", "session_data", "expire_date")
+VALUES (md5(cast(:key as bigint)::text), '{data}', '2037-01-01T00:00:00+00:00'::timestamptz);
+COMMIT;
+"""
 # What a login does in Django: cycle_key() inserts an empty session, the middleware saves it with the user.
 # pgbench would take a colon before a word for a variable of its own.
 LOGIN = r"""
@@ -53,12 +63,20 @@ def measure(site, rounds, seconds):
                 site.tables(f"alter database {site.database} set synchronous_commit = {synchronous}")
                 how = f"synchronous_commit = {synchronous}, {reader}"
                 _compare(site, f"Django itself inserts, {how}", _django(site, seconds), rounds, seconds)
+                as_django = _pgbench(site, _as_django(site), seconds, "simple")
+                _compare(site, f"Django's statements for an insert, {how}", as_django, rounds, seconds)
                 for what, script in [("insert", INSERT), ("login", LOGIN)]:
                     _compare(site, f"{what}, {how}", _pgbench(site, script, seconds), rounds, seconds)
 
 
-def _pgbench(site, script, seconds):
-    return lambda: site.pgbench(script, f"--time={seconds}")[0]
+def _as_django(site):
+    data = site.value("select s.data from sample s where s.user_id = 4")
+    # pgbench would take a colon before a word for a variable of its own, and the signature stands behind two of them.
+    return AS_DJANGO.format(data=data.replace(":", "' || chr(58) || '"))
+
+
+def _pgbench(site, script, seconds, protocol="prepared"):
+    return lambda: site.pgbench(script, f"--time={seconds}", f"--protocol={protocol}")[0]
 
 
 def _django(site, seconds):
