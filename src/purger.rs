@@ -4,9 +4,9 @@
 //! so that the app's own queries do not notice (P6); whoever saves a session while it expires wins. A row that
 //! each batch locks keeps replicas from purging side by side; it cannot outlive its transaction.
 
-use std::time::{Duration, Instant};
+mod batch;
 
-use tokio_postgres::Transaction;
+use std::time::{Duration, Instant};
 
 use crate::{
     connection::{Error, Pool, answered},
@@ -15,6 +15,7 @@ use crate::{
     settings,
     shutdown::Stop,
 };
+use batch::Batch;
 
 /// Purges; see the module.
 #[derive(Clone)]
@@ -41,27 +42,6 @@ pub struct Report {
     pub duration: Duration,
     /// Whether another daemon was at it, so that this one left off.
     pub taken: bool,
-}
-
-/// Where a batch begins: at a time, behind so many of that time that were left.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Place {
-    reached: String,
-    passed: i64,
-}
-
-/// One batch of the sessions.
-enum Batch {
-    /// So many deleted, so many that could not be, and where the next batch begins.
-    Looked {
-        deleted: u64,
-        refused: u64,
-        next: Place,
-    },
-    /// Nothing is left.
-    Nothing,
-    /// Another daemon purges.
-    Taken,
 }
 
 impl Purger {
@@ -143,43 +123,6 @@ impl Purger {
             .get(0))
     }
 
-    async fn delete_batch(&self, most: u32, place: Option<&Place>) -> Result<Batch, Error> {
-        let mut client = self.pool.get().await?;
-        let transaction = client.transaction().await?;
-        if !take_turn(&transaction).await? {
-            return Ok(Batch::Taken);
-        }
-        let statement = format!(
-            "-- purger::delete_batch
-            select p.deleted, p.refused, p.reached::text, p.passed
-            from session_reaper.purge_expired($1::text::{}, $2, $3) p",
-            self.expires_type
-        );
-        let row = transaction
-            .query_one(
-                &statement,
-                &[
-                    &place.map(|place| &place.reached),
-                    &i32::try_from(most).unwrap_or(i32::MAX),
-                    &place.map_or(0, |place| place.passed),
-                ],
-            )
-            .await?;
-        transaction.commit().await?;
-        let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
-        Ok(match row.get(2) {
-            None => Batch::Nothing,
-            Some(reached) => Batch::Looked {
-                deleted: count(0),
-                refused: count(1),
-                next: Place {
-                    reached,
-                    passed: row.get(3),
-                },
-            },
-        })
-    }
-
     /// Takes a scheduled time for this daemon, so that of several one purges, and a time that passed while
     /// none was running is made up for once. The schedule's time comes from the daemon's clock.
     ///
@@ -220,18 +163,4 @@ impl Purger {
             .await?;
         Ok(())
     }
-}
-
-/// A row, and not an advisory lock, which any role that may connect could take and keep. Not the one row of the table
-/// purge, because claiming a tick and remembering a pass would have to wait for it. This one changes only when the
-/// function that purges does.
-async fn take_turn(transaction: &Transaction<'_>) -> Result<bool, Error> {
-    let row = transaction
-        .query_opt(
-            "-- purger::take_turn
-            select from session_reaper.behaviour b where b.name = 'purge' for update skip locked",
-            &[],
-        )
-        .await?;
-    Ok(row.is_some())
 }

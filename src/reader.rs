@@ -4,10 +4,11 @@
 //! sessions now, and links them; steadily, and before every revocation and every settling. Sessions that nobody noted,
 //! because they are older than the triggers, it finds by going through the table once, page by page.
 
+mod complaints;
+
 use std::{
-    collections::BTreeSet,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -24,6 +25,7 @@ use crate::{
     schema::Reading,
     worker::{InForce, Worker},
 };
+use complaints::Complaints;
 
 /// While the queue is being emptied nobody can save a session, so that is not tried all the time.
 const BETWEEN_TRIES_TO_EMPTY: Duration = Duration::from_secs(30);
@@ -40,8 +42,7 @@ pub struct Reader {
     /// Whether the queue has been read from its beginning: how far it was read before says nothing in a database that
     /// was restored from a dump.
     knows_queue: Arc<AtomicBool>,
-    /// What has been complained of.
-    named: Arc<Mutex<BTreeSet<&'static str>>>,
+    complaints: Complaints,
     tried_to_empty: Option<Instant>,
 }
 
@@ -83,7 +84,7 @@ impl Reader {
             settings,
             reading: Arc::new(reading),
             knows_queue: Arc::default(),
-            named: Arc::default(),
+            complaints: Complaints::default(),
             tried_to_empty: None,
         }
     }
@@ -153,7 +154,7 @@ impl Reader {
         };
         let strange = reading::count_unreadable(&transaction, &unread.found).await?;
         transaction.commit().await?;
-        self.complain(&strange);
+        self.complaints.tell(&strange);
         // Where all of them were locked, another look would only find the same ones.
         let all_postponed = usize::try_from(linked.postponed)
             .is_ok_and(|postponed| postponed >= unread.found.len());
@@ -186,7 +187,7 @@ impl Reader {
             let sessions = page::link_page(&transaction, &unlinked).await?;
             let strange = reading::count_unreadable(&transaction, &unlinked.found).await?;
             transaction.commit().await?;
-            self.complain(&strange);
+            self.complaints.tell(&strange);
             Ok(Some(sessions))
         })
         .await
@@ -214,19 +215,5 @@ impl Reader {
             );
         }
         Ok(())
-    }
-
-    /// Says once what cannot be read, and never shows it. `status` has the counts.
-    fn complain(&self, reasons: &[&'static str]) {
-        // A worker that panicked while it held this had changed nothing.
-        let mut named = self.named.lock().unwrap_or_else(PoisonError::into_inner);
-        for reason in reasons {
-            if named.insert(reason) {
-                tracing::warn!(
-                    reason,
-                    "session data could not be read for its user, so a revocation may miss such sessions; see `session-reaper status` for how many"
-                );
-            }
-        }
     }
 }

@@ -6,12 +6,17 @@ use tokio_postgres::Client;
 use super::{Error, Site, template::render};
 
 /// In the order in which they need each other.
-const FILES: [(&str, &str); 12] = [
+const FILES: [(&str, &str); 17] = [
     ("verdict", include_str!("../../sql/verdict.sql")),
     ("serving", include_str!("../../sql/serving.sql")),
     ("unread", include_str!("../../sql/unread.sql")),
+    ("make_links", include_str!("../../sql/make_links.sql")),
+    ("drain", include_str!("../../sql/drain.sql")),
+    ("page", include_str!("../../sql/page.sql")),
     ("evict", include_str!("../../sql/evict.sql")),
+    ("condemned", include_str!("../../sql/condemned.sql")),
     ("sweep", include_str!("../../sql/sweep.sql")),
+    ("end_inline", include_str!("../../sql/end_inline.sql")),
     ("purge", include_str!("../../sql/purge.sql")),
     ("change", include_str!("../../sql/change.sql")),
     ("revoke", include_str!("../../sql/revoke.sql")),

@@ -2,13 +2,7 @@
 
 use std::time::Duration;
 
-use session_reaper::{
-    demo::site,
-    purger::Purger,
-    schema::{self, Site},
-    settings::Settings,
-    shutdown::Stop,
-};
+use session_reaper::{demo::site, schema, settings::Settings};
 use tokio::time::timeout;
 use tokio_postgres::Client;
 
@@ -54,14 +48,7 @@ async fn a_deferred_foreign_key_on_a_session_fails_neither_the_change_nor_the_ot
 
     let expired = site::abandon(&database.client, 3).await.unwrap();
     track(&database, &expired[0]).await;
-    let site = Site::inspect(&database.client, &Settings::default().site)
-        .await
-        .unwrap();
-    let purger = Purger::new(database.target().pool().unwrap(), &site);
-    let report = purger
-        .purge(&Settings::default().purge, &Stop::default(), |_| {})
-        .await
-        .unwrap();
+    let report = database.purge().await;
     assert_eq!((report.sessions, report.refused), (2, 1));
 
     let _daemon = database.daemon().await;
@@ -179,14 +166,7 @@ async fn a_role_that_may_only_connect_cannot_keep_expired_sessions() {
     let database = Database::create().await;
     let _squatter = squat(&database).await;
     site::abandon(&database.client, 3).await.unwrap();
-    let site = Site::inspect(&database.client, &Settings::default().site)
-        .await
-        .unwrap();
-    let purger = Purger::new(database.target().pool().unwrap(), &site);
-    let report = purger
-        .purge(&Settings::default().purge, &Stop::default(), |_| {})
-        .await
-        .unwrap();
+    let report = database.purge().await;
     assert!(!report.taken);
     assert_eq!(report.sessions, 3);
 }

@@ -4,8 +4,6 @@ use std::time::{Duration, Instant};
 
 use session_reaper::{
     demo::site,
-    purger::Purger,
-    schema::Site,
     settings::{Purge, Settings},
     shutdown::Stop,
 };
@@ -14,13 +12,6 @@ use crate::{
     hold::{make_deleting_slow, wait_for_a_batch_in_hand},
     stage::{Database, wait_until},
 };
-
-async fn purger(database: &Database) -> Purger {
-    let site = Site::inspect(&database.client, &Settings::default().site)
-        .await
-        .unwrap();
-    Purger::new(database.target().pool().unwrap(), &site)
-}
 
 fn settings(batch_rows: u32) -> Purge {
     Purge {
@@ -37,7 +28,7 @@ async fn expired_sessions_go_in_batches_and_live_ones_stay() {
     let live = database.log_in(user, 3).await;
     let expired = site::abandon(&database.client, 25).await.unwrap();
 
-    let purger = purger(&database).await;
+    let purger = database.purger().await;
     assert_eq!(purger.count_expired().await.unwrap(), 25);
     let report = purger
         .purge(&settings(10), &Stop::default(), |_| {})
@@ -60,7 +51,8 @@ async fn a_session_that_is_saved_while_it_expires_is_left_alone() {
         .await
         .unwrap();
 
-    let report = purger(&database)
+    let report = database
+        .purger()
         .await
         .purge(&settings(10), &Stop::default(), |_| {})
         .await
@@ -76,7 +68,7 @@ async fn replicas_do_not_purge_side_by_side() {
     let database = Database::create().await;
     site::abandon(&database.client, 3).await.unwrap();
     make_deleting_slow(&database).await;
-    let other = purger(&database).await;
+    let other = database.purger().await;
     let purging = tokio::spawn(async move {
         let report = other
             .purge(&settings(10), &Stop::default(), |_| {})
@@ -86,7 +78,8 @@ async fn replicas_do_not_purge_side_by_side() {
     });
     wait_for_a_batch_in_hand(&database).await;
 
-    let report = purger(&database)
+    let report = database
+        .purger()
         .await
         .purge(&settings(10), &Stop::default(), |_| {})
         .await
@@ -100,7 +93,7 @@ async fn replicas_do_not_purge_side_by_side() {
 #[tokio::test]
 async fn one_daemon_takes_a_tick_and_a_missed_one_is_made_up_for() {
     let database = Database::create().await;
-    let purger = purger(&database).await;
+    let purger = database.purger().await;
     assert!(purger.claim(1_000).await.unwrap());
     assert!(!purger.claim(1_000).await.unwrap());
     assert!(!purger.claim(999).await.unwrap());
@@ -139,7 +132,8 @@ async fn settled_revocations_are_pruned_after_their_retention_and_open_ones_neve
         .await
         .unwrap();
 
-    let report = purger(&database)
+    let report = database
+        .purger()
         .await
         .purge(&settings(10), &Stop::default(), |_| {})
         .await
@@ -161,7 +155,8 @@ async fn a_stop_ends_a_purge_between_two_batches() {
     site::abandon(&database.client, 30).await.unwrap();
     let stop = Stop::default();
     let ring = stop.clone();
-    let report = purger(&database)
+    let report = database
+        .purger()
         .await
         .purge(&settings(10), &stop, move |_| ring.stop())
         .await
@@ -196,7 +191,7 @@ async fn whoever_deletes_a_user_is_not_waited_for_and_is_no_deadlocks_victim() {
         .await
         .unwrap();
 
-    let purger = purger(&database).await;
+    let purger = database.purger().await;
     let purging = tokio::spawn(async move {
         let begun = Instant::now();
         let report = purger
@@ -237,7 +232,7 @@ async fn sessions_in_use_keep_no_others_and_go_with_the_next_pass() {
     expire(&database, &[busy.clone(), as_old.clone()].concat(), 3).await;
     expire(&database, &younger, 2).await;
     let mut app = database.connect().await;
-    let purger = purger(&database).await;
+    let purger = database.purger().await;
     for hold in [
         "select from session_reaper.user_session where session_key = any ($1) for update",
         "select from django_session where session_key = any ($1) for update",
@@ -292,7 +287,7 @@ async fn what_the_site_holds_of_its_own_is_waited_for_no_longer_than_a_moment() 
         .unwrap();
 
     let begun = Instant::now();
-    let purger = purger(&database).await;
+    let purger = database.purger().await;
     let report = purger
         .purge(&settings(100), &Stop::default(), |_| {})
         .await
@@ -325,7 +320,8 @@ async fn a_batch_full_of_sessions_that_cannot_be_deleted_does_not_hide_the_other
         .unwrap();
     expire(&database, &referred, 3).await;
     expire(&database, &others, 2).await;
-    let report = purger(&database)
+    let report = database
+        .purger()
         .await
         .purge(&settings(10), &Stop::default(), |_| {})
         .await
@@ -340,7 +336,7 @@ async fn a_pass_that_is_under_way_ends_when_a_pause_begins() {
     let database = Database::create().await;
     let expired = site::abandon(&database.client, 30).await.unwrap();
     make_deleting_slow(&database).await;
-    let purger = purger(&database).await;
+    let purger = database.purger().await;
     let purging = tokio::spawn(async move {
         purger
             .purge(&settings(10), &Stop::default(), |_| {})

@@ -1,9 +1,7 @@
 //! A database that was restored from a dump of another server: its transaction ids have begun anew, and those that came
 //! along lie in the future.
 
-use session_reaper::{
-    demo::site, purger::Purger, schema::Site, settings::Settings, shutdown::Stop,
-};
+use session_reaper::demo::site;
 
 use crate::{
     reading::{exists, log_in, read_table},
@@ -55,14 +53,7 @@ async fn nor_does_it_once_its_transaction_id_has_been_reached() {
     let future = "update session_reaper.change set stamps = 3,
         xid = (pg_snapshot_xmax(pg_current_snapshot())::text::bigint + 300)::text::xid8";
     database.batch_execute(future).await.unwrap();
-    let tables = Site::inspect(&database.client, &Settings::default().site)
-        .await
-        .unwrap();
-    let purge = Purger::new(database.target().pool().unwrap(), &tables);
-    purge
-        .purge(&Settings::default().purge, &Stop::default(), |_| {})
-        .await
-        .unwrap();
+    database.purge().await;
     let key = database.log_in(user, 1).await;
     for _ in 0..400 {
         database

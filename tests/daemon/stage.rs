@@ -19,7 +19,8 @@ use session_reaper::{
         server::{Options, Server},
         site,
     },
-    schema,
+    purger::{Purger, Report as Purged},
+    schema::{self, Site},
     settings::{Database as DatabaseSettings, Environment, Settings},
     shutdown::Stop,
 };
@@ -139,6 +140,20 @@ impl Database {
         schema::migrate(&self.target(), &settings.site)
             .await
             .unwrap();
+    }
+
+    /// What a daemon with the settings that `migrate()` takes would purge with.
+    pub async fn purger(&self) -> Purger {
+        let settings = Settings::default().site;
+        let site = Site::inspect(&self.client, &settings).await.unwrap();
+        Purger::new(self.target().pool().unwrap(), &site)
+    }
+
+    /// Purges once, with the settings that nobody has changed.
+    pub async fn purge(&self) -> Purged {
+        let (settings, stop) = (Settings::default().purge, Stop::default());
+        let purger = self.purger().await;
+        purger.purge(&settings, &stop, |_| {}).await.unwrap()
     }
 
     /// Signs up as many users.

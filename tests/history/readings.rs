@@ -124,9 +124,10 @@ pub async fn fill(world: &World, client: &Client) -> Result<(), Error> {
 type Owners = HashMap<String, Option<i32>>;
 
 impl Chaos {
-    /// Every so often, once the last reading is complete.
+    /// Every so often, once the last reading is complete. Nothing settles during one, so that there has to be time for it
+    /// in between.
     pub async fn maybe_read_again(&mut self) {
-        let may = self.rng.u32(0..100) < 30;
+        let may = self.rng.u32(0..100) < 10;
         if may && !self.world.ledger.books().readings.are_open() {
             self.read_again().await;
         }

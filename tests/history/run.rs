@@ -70,10 +70,7 @@ pub async fn run(options: Options) -> Verdict {
     live(&world).await;
     let chaos = chaos.await.expect("the faults");
     let complaints = [chaos.deserters.clone(), deadlocks(&chaos.server_log())].concat();
-    let verdict = timeout(
-        Duration::from_secs(120),
-        Verdict::reach(&world, &complaints),
-    );
+    let verdict = timeout(LONGEST_VERDICT, Verdict::reach(&world, &complaints));
     let verdict = verdict.await.expect("a verdict");
     println!("{verdict}");
     if let Some(stand_in) = stand_in {
@@ -84,6 +81,9 @@ pub async fn run(options: Options) -> Verdict {
     }
     verdict
 }
+
+/// It waits for whatever goes on settling, and nothing is waited for in vain for longer.
+const LONGEST_VERDICT: Duration = Duration::from_secs(900);
 
 /// The clients and the monitor, for as long as the run lasts.
 pub async fn live(world: &Arc<World>) {

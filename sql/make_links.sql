@@ -1,0 +1,212 @@
+-- Making the links of sessions whose users were found in their data.
+
+-- The user's key in the type of the site, for many at once. As UTF-8 and not as text: letters that the encoding of the
+-- database lacks would fail the statement that brings them, and with it the reading of everything else. One text that is
+-- no key of that type fails the quick way for all; then each is looked at alone. A domain has checks of its own.
+create or replace function session_reaper.as_user_keys(texts bytea[])
+returns :user_key_type[]
+language plpgsql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    keys :user_key_type[] := '{}';
+begin
+    return array(
+        select cast(pg_catalog.convert_from(t.text, 'UTF8') as :user_key_type)
+        from pg_catalog.unnest(texts) with ordinality as t (text, place) order by t.place);
+exception when data_exception or check_violation then
+    for i in 1 .. pg_catalog.cardinality(texts) loop
+        begin
+            keys := keys || cast(pg_catalog.convert_from(texts[i], 'UTF8') as :user_key_type);
+        exception when data_exception or check_violation then
+            keys := keys || cast(null as :user_key_type);
+        end;
+    end loop;
+    return keys;
+end
+$$;
+
+comment on function session_reaper.as_user_keys(bytea[]) is
+    'These texts, in UTF-8, as keys of users; null for one that is no key of that type.';
+
+create or replace function session_reaper.seen_by_all(snapshots pg_snapshot[])
+returns pg_snapshot
+language sql
+immutable
+parallel safe
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when pg_catalog.cardinality(snapshots) = 1 then snapshots[1] else (
+        select pg_catalog.format('%s:%s:%s',
+            (select x from pg_catalog.unnest(snapshots) s, pg_snapshot_xmin(s) x order by x limit 1),
+            e.xmax,
+            (select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
+             from (select distinct x as xid from pg_catalog.unnest(snapshots) s, pg_snapshot_xip(s) x) r
+             where r.xid < e.xmax))::pg_snapshot
+        from (select x as xmax from pg_catalog.unnest(snapshots) s, pg_snapshot_xmax(s) x order by x limit 1) e) end
+$$;
+
+comment on function session_reaper.seen_by_all(pg_snapshot[]) is
+    'A snapshot that sees what all of these see, and nothing else.';
+
+-- The foreign keys plan their look-ups by the settings in force here: a custom plan for each row would be most of the work.
+create or replace function session_reaper.make_links(
+    keys :session_key_base_type[], user_ids :user_key_type[],
+    xids xid8[], begun timestamptz[], snapshots pg_snapshot[], out linked bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set row_security = off
+as $$
+begin
+    with made as (
+        insert into session_reaper.user_session as l (session_key, user_id, xid, begun_at, snapshot, read)
+        select f.session_key, f.user_id, f.xid, f.begun_at, f.snapshot, true
+        from rows from (
+            pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
+            pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
+        ) as f (session_key, user_id, xid, begun_at, snapshot)
+        order by f.session_key
+        on conflict on constraint user_session_pkey do update
+            set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
+                snapshot = excluded.snapshot, credential_version = null, read = true, linked_at = excluded.linked_at
+            -- Of the same user's, what comes here has taken in what stood here; only a page of the table may have come
+            -- between, and that is older than everything.
+            where l.user_id is distinct from excluded.user_id
+               or l.read and excluded.begun_at <= l.begun_at
+                  and (excluded.begun_at < l.begun_at or excluded.xid <> l.xid or excluded.snapshot::text <> l.snapshot::text)
+        returning l.user_id, l.session_key, l.xid, l.begun_at, l.snapshot
+    ), reopened as (
+        -- The changes that it is older than may have settled long ago.
+        update session_reaper.revocation r
+        set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+        where r.id = any (array(
+            select o.id
+            from made m
+            cross join lateral (
+                select u.* from session_reaper.revocation u where u.user_id = m.user_id and u.scope = 'user'
+                union all
+                select e.* from session_reaper.revocation e where e.scope = 'all'
+            ) o
+            join session_reaper.change c on c.id = o.change_id
+            where o.state = 'settled'
+              and session_reaper.is_older(m.xid, m.begun_at, m.snapshot, c.xid, c.begun_at, c.at, o.policy)
+              and not session_reaper.is_kept(m.session_key, o.keep_digest, o.policy)))
+    )
+    select pg_catalog.count(*) into linked from made;
+end
+$$;
+
+comment on function session_reaper.make_links(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[]) is
+    'Links sessions to users that are there, and opens those revocations again that they are older than. For link_found() only.';
+
+-- Makes the links that were found. Never waits for a row lock (P6), and never fails on a foreign key, whose message would
+-- put the key into the server's log (P7): what is locked is left out, to be tried again, and what is gone is forgotten.
+-- First it tries without having looked who is locked, which is most of the work. There it waits for a moment at most,
+-- which is enough for others that link, too, and make the same table longer; an error that is caught here is logged nowhere.
+create or replace function session_reaper.link_found(
+    keys :session_key_base_type[], user_ids :user_key_type[],
+    xids xid8[], begun timestamptz[], snapshots pg_snapshot[],
+    out linked bigint, out busy :session_key_base_type[])
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+set row_security = off
+-- What is set below holds until the end of this function.
+set lock_timeout = '400ms'
+as $$
+declare
+    free_keys :session_key_base_type[];
+    free_users :user_key_type[];
+    free record;
+begin
+    -- Users who are gone leave their sessions behind, so that this is known beforehand.
+    if (select pg_catalog.count(*) from :"user_schema".:"user_table" u where u.:"user_key" = any (user_ids))
+        = (select pg_catalog.count(distinct f.user_id) from pg_catalog.unnest(user_ids) as f (user_id))
+    then
+        begin
+            perform pg_catalog.set_config('lock_timeout', '20ms', true);
+            linked := session_reaper.make_links(keys, user_ids, xids, begun, snapshots);
+            busy := '{}';
+            return;
+        exception when lock_not_available or foreign_key_violation then
+            null;
+        end;
+    end if;
+    free_keys := array(
+        select s.:"session_key" from :"session_schema".:"session_table" s
+        where s.:"session_key" = any (keys)
+        order by s.:"session_key"
+        for key share skip locked);
+    free_users := array(
+        select u.:"user_key" from :"user_schema".:"user_table" u
+        where u.:"user_key" = any (user_ids)
+        order by u.:"user_key"
+        for key share skip locked);
+    -- One by one: the app itself may be linking one of these, in a transaction that is open for long.
+    linked := 0;
+    perform pg_catalog.set_config('lock_timeout', '1ms', true);
+    for free in
+        select f.*
+        from rows from (
+            pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
+            pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
+        ) as f (session_key, user_id, xid, begun_at, snapshot)
+        where f.session_key = any (free_keys) and f.user_id = any (free_users)
+        order by f.session_key
+    loop
+        begin
+            linked := linked + session_reaper.make_links(
+                array[free.session_key], array[free.user_id], array[free.xid], array[free.begun_at], array[free.snapshot]);
+        exception when lock_not_available then
+            free_keys := pg_catalog.array_remove(free_keys, free.session_key);
+        end;
+    end loop;
+    -- Asked before the deletions are looked up: one that commits in between is then seen by those, instead of by neither.
+    busy := array(
+        select f.session_key
+        from rows from (pg_catalog.unnest(keys), pg_catalog.unnest(user_ids)) as f (session_key, user_id)
+        where not (f.session_key = any (free_keys) and f.user_id = any (free_users))
+          and exists (select from :"session_schema".:"session_table" s where s.:"session_key" = f.session_key)
+          and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id));
+    -- Of a user who has been deleted, and whose deletion could not know of this session.
+    with named as (
+        insert into session_reaper.revoked_key as k (revocation_id, session_key)
+        select r.id, f.session_key
+        from rows from (
+            pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
+            pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
+        ) as f (session_key, user_id, xid, begun_at, snapshot)
+        join session_reaper.revocation r on r.user_id = f.user_id and r.scope = 'session' and r.reason = 'deleted'
+        join session_reaper.change c on c.id = r.change_id
+        where f.user_id <> all (free_users)
+          and not exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id)
+          and session_reaper.is_older(f.xid, f.begun_at, f.snapshot, c.xid, c.begun_at, c.at, r.policy)
+        -- Ended under the same key before, and written back by a transaction that is older all the same.
+        on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over
+        returning k.revocation_id
+    )
+    update session_reaper.revocation r
+    set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+    where r.id in (select n.revocation_id from named n) and r.state = 'settled';
+    perform session_reaper.count_unreadable(array['nobody'], array[pg_catalog.count(*)])
+    from pg_catalog.unnest(user_ids) as f (user_id)
+    where f.user_id <> all (free_users)
+      and not exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id)
+    having pg_catalog.count(*) > 0;
+end
+$$;
+
+comment on function session_reaper.link_found(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[]) is
+    'Links sessions to the users that were found in them, and opens those revocations again that they are older than; returns how many, and the keys that were locked.';

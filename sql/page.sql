@@ -1,0 +1,312 @@
+-- Reading the session table itself, page by page: after the installation, and whenever writes were not noted.
+
+-- After the installation, and whenever writes were not noted, every session has to be read. Asked for in the
+-- transaction that attaches the triggers, which waits for all writers: what they wrote before is in the table, what they
+-- write afterwards is in the queue.
+create or replace function session_reaper.read_all_again(why text)
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- In this order: whoever cuts pages holds that row, and whoever reads one never waits for it.
+    update session_reaper.table_reading t
+    set complete = false, reason = why, begun_at = pg_catalog.clock_timestamp(), finished_at = null,
+        sessions = 0, linked = 0, reached = null;
+    delete from session_reaper.page;
+    delete from session_reaper.opened_anonymous;
+$$;
+
+comment on function session_reaper.read_all_again(text) is 'Has every session read for the user in it.';
+
+-- The next page of the table in key order, for whoever calls page() and link_page() in the same transaction.
+create or replace function session_reaper.claim_page(most integer, out id bigint, out completed boolean)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    completed := false;
+    if session_reaper.is_paused() then
+        return;
+    end if;
+    id := session_reaper.free_page();
+    if id is null then
+        completed := session_reaper.cut_pages(most);
+        id := session_reaper.free_page();
+    end if;
+end
+$$;
+
+comment on function session_reaper.claim_page(integer) is
+    'Takes the next page of the table to be read, of "most" sessions if there is none yet; null if all have been, or others have them in hand. "completed" says that this was found out just now.';
+
+create or replace function session_reaper.free_page()
+returns bigint
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select p.id from session_reaper.page p where not p.done order by p.id limit 1 for update skip locked
+$$;
+
+comment on function session_reaper.free_page() is 'Locks a page that nobody has read or has in hand.';
+
+-- Cuts off the next pages, so many that several may read for a while. The reading is complete when no page is left and
+-- no more can be cut.
+create or replace function session_reaper.cut_pages(most integer)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set row_security = off
+as $$
+declare
+    pages constant integer := 16;
+    after_key :session_key_base_type;
+    last_key :session_key_base_type;
+begin
+    select t.reached into after_key from session_reaper.table_reading t where not t.complete for update skip locked;
+    if not found then
+        return false;
+    end if;
+    with read as (
+        delete from session_reaper.page p where p.done returning p.sessions, p.linked
+    )
+    update session_reaper.table_reading t
+    set sessions = t.sessions + r.sessions, linked = t.linked + r.linked
+    from (select pg_catalog.sum(d.sessions)::bigint as sessions, pg_catalog.sum(d.linked)::bigint as linked from read d) r
+    where r.sessions is not null;
+    for i in 1 .. pages loop
+        select s.:"session_key" into last_key
+            from :"session_schema".:"session_table" s
+            where after_key is null or s.:"session_key" > after_key
+            order by s.:"session_key"
+            offset most - 1 limit 1;
+        if not found then
+            -- The last one has fewer.
+            select s.:"session_key" into last_key
+                from :"session_schema".:"session_table" s
+                where after_key is null or s.:"session_key" > after_key
+                order by s.:"session_key" desc
+                limit 1;
+        end if;
+        exit when last_key is null;
+        insert into session_reaper.page (after_key, to_key) values (after_key, last_key);
+        after_key := last_key;
+    end loop;
+    select p.to_key into last_key from session_reaper.page p order by p.id desc limit 1;
+    if found then
+        update session_reaper.table_reading t set reached = last_key;
+        return false;
+    end if;
+    update session_reaper.table_reading t
+    set complete = true, reached = null, finished_at = pg_catalog.clock_timestamp();
+    delete from session_reaper.opened_anonymous;
+    return true;
+end
+$$;
+
+comment on function session_reaper.cut_pages(integer) is
+    'Cuts the next pages of "most" sessions off the table, unless another daemon is at it; true if all have been read.';
+
+-- Not called immutable, which the conversion is not either: then each call would cost ten times as much, because
+-- PostgreSQL could not put the expression in its place.
+create or replace function session_reaper.key_digest(session_key :session_key_base_type)
+returns bytea
+language sql
+stable
+parallel safe
+return pg_catalog.sha256(:session_key_bytes);
+
+comment on function session_reaper.key_digest(:session_key_base_type) is
+    'SHA-256 of a session key: tells sessions apart without giving one away.';
+
+create or replace function session_reaper.older_links()
+returns timestamptz
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select t.begun_at
+    from session_reaper.table_reading t
+    where exists (select from session_reaper.user_session l where l.linked_at < t.begun_at)
+$$;
+
+comment on function session_reaper.older_links() is
+    'When this reading of the table was asked for, if there are links from before; null in the first one.';
+
+-- Handles are digests, since the page is looked up again in another statement, and by then rows may have moved. Sessions
+-- that the app has linked are passed over, and so are those that were linked since this reading was asked for. An older
+-- link that was read says whose the session was before writes went by unnoted, and not whose it is. Those in the queue
+-- are passed over, too: what stands there says how old their logins are, while what is found here counts as older than
+-- everything (P2).
+create or replace function session_reaper.page(page_id bigint, out digest bytea, out data bytea)
+returns setof record
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set row_security = off
+as $$
+declare
+    after_key :session_key_base_type;
+    last_key :session_key_base_type;
+    -- Without older links the indexes alone tell what is linked.
+    older_than timestamptz := session_reaper.older_links();
+begin
+    select p.after_key, p.to_key into strict after_key, last_key from session_reaper.page p where p.id = page_id;
+    return query
+        select session_reaper.key_digest(s.:"session_key"), :data
+        from (
+            -- By the two indexes alone, side by side: where nearly all are linked, hardly any data are looked at.
+            select k.:"session_key" as session_key
+            from :"session_schema".:"session_table" k
+            where (after_key is null or k.:"session_key" > after_key) and k.:"session_key" <= last_key
+              and not exists (
+                select
+                from session_reaper.user_session l
+                where l.session_key = k.:"session_key"
+                  and (older_than is null or not l.read or l.linked_at >= older_than)
+                  and (after_key is null or l.session_key > after_key) and l.session_key <= last_key)
+            offset 0
+        ) n
+        cross join lateral (
+            select d.* from :"session_schema".:"session_table" d where d.:"session_key" = n.session_key offset 0) s
+        where n.session_key <> all (array(
+            select u.session_key
+            from session_reaper.queue_reading q
+            cross join lateral session_reaper.unread_since(q.read_to) u));
+end
+$$;
+
+comment on function session_reaper.page(bigint) is 'The data of those sessions of the claimed page whose links do not say whose they are.';
+
+-- Where a link goes, what was read has to stand there still, or whoever has logged in since would lose the one that he
+-- has got: "seen" are digests of the data. Nobody can save these sessions now until the commit; whoever was about to is
+-- not waited for (P6).
+create or replace function session_reaper.unlink_unchanged(keys :session_key_base_type[], seen bytea[])
+returns :session_key_base_type[]
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set row_security = off
+as $$
+declare
+    freed :session_key_base_type[];
+begin
+    freed := array(
+        select s.:"session_key"
+        from rows from (pg_catalog.unnest(keys), pg_catalog.unnest(unlink_unchanged.seen)) as c (session_key, seen)
+        join :"session_schema".:"session_table" s on s.:"session_key" = c.session_key
+        where pg_catalog.sha256(:data) is not distinct from c.seen
+        order by s.:"session_key"
+        for no key update of s skip locked);
+    freed := array(
+        select l.session_key from session_reaper.user_session l
+        where l.session_key = any (freed) and l.read
+        order by l.session_key
+        for update skip locked);
+    delete from session_reaper.user_session l where l.session_key = any (freed);
+    return freed;
+end
+$$;
+
+comment on function session_reaper.unlink_unchanged(:session_key_base_type[], bytea[]) is
+    'Takes away those links of these sessions that were read, where the data have these digests still and nobody is in the way; returns their keys.';
+
+-- Links what was found in that page, as older than everything: nobody knows when these logged in. A link that was read
+-- before and names somebody else goes, and so does one of a session that is nobody's now. The same user's stays as it
+-- is, because it knows how old it is (P2).
+create or replace function session_reaper.link_page(
+    page_id bigint, digests bytea[], user_texts bytea[], seen bytea[], out sessions bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set row_security = off
+as $$
+declare
+    after_key :session_key_base_type;
+    last_key :session_key_base_type;
+    -- Looking for each of a million sessions would take its time.
+    older_than timestamptz := session_reaper.older_links();
+    made bigint := 0;
+    busy :session_key_base_type[] := '{}';
+    keys :session_key_base_type[];
+    user_ids :user_key_type[];
+    changed_keys :session_key_base_type[];
+    changed_users :user_key_type[];
+    changed_seen bytea[];
+    freed :session_key_base_type[];
+begin
+    select p.after_key, p.to_key into strict after_key, last_key
+        from session_reaper.page p where p.id = page_id and not p.done for update;
+    if pg_catalog.cardinality(digests) > 0 then
+        select pg_catalog.array_agg(f.session_key) filter (where not f.is_linked and f.user_id is not null),
+            pg_catalog.array_agg(f.user_id) filter (where not f.is_linked and f.user_id is not null),
+            pg_catalog.array_agg(f.session_key) filter (where f.is_linked),
+            pg_catalog.array_agg(f.user_id) filter (where f.is_linked),
+            pg_catalog.array_agg(f.seen) filter (where f.is_linked)
+            into keys, user_ids, changed_keys, changed_users, changed_seen
+            from (
+                select s.:"session_key" as session_key, r.user_id, r.seen, l.user_id is not null as is_linked
+                from rows from (
+                    pg_catalog.unnest(digests), pg_catalog.unnest(user_texts),
+                    pg_catalog.unnest(session_reaper.as_user_keys(user_texts)), pg_catalog.unnest(link_page.seen)
+                ) as r (digest, user_text, user_id, seen)
+                join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = r.digest
+                left join lateral (
+                    -- By the key: old statistics would have all links looked through by another index.
+                    select o.user_id from session_reaper.user_session o
+                    where older_than is not null and o.session_key = s.:"session_key" and o.read and o.linked_at < older_than
+                    offset 0) l on true
+                where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
+                  -- Whose it is must be known, and be news.
+                  and (r.user_id is not null or r.user_text is null)
+                  and l.user_id is distinct from r.user_id
+            ) f;
+    end if;
+    if changed_keys is not null then
+        freed := session_reaper.unlink_unchanged(changed_keys, changed_seen);
+        select pg_catalog.array_agg(c.session_key) filter (where c.session_key <> all (freed)),
+            keys || pg_catalog.array_agg(c.session_key) filter (where c.session_key = any (freed) and c.user_id is not null),
+            user_ids || pg_catalog.array_agg(c.user_id) filter (where c.session_key = any (freed) and c.user_id is not null)
+            into busy, keys, user_ids
+            from rows from (pg_catalog.unnest(changed_keys), pg_catalog.unnest(changed_users)) as c (session_key, user_id);
+        insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+        select b.session_key, true, '0', '-infinity', '1:1:' from pg_catalog.unnest(busy) as b (session_key);
+    end if;
+    if keys is not null then
+        select f.linked, f.busy into made, busy
+            from session_reaper.link_found(
+                keys, user_ids,
+                pg_catalog.array_fill('0'::xid8, array[pg_catalog.cardinality(keys)]),
+                pg_catalog.array_fill('-infinity'::timestamptz, array[pg_catalog.cardinality(keys)]),
+                pg_catalog.array_fill('1:1:'::pg_snapshot, array[pg_catalog.cardinality(keys)])) f;
+        insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+        select b.session_key, true, '0', '-infinity', '1:1:' from pg_catalog.unnest(busy) as b (session_key);
+    end if;
+    select pg_catalog.count(*) into sessions
+        from :"session_schema".:"session_table" s
+        where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key;
+    update session_reaper.page p
+    set done = true, sessions = link_page.sessions, linked = made
+    where p.id = page_id;
+end
+$$;
+
+comment on function session_reaper.link_page(bigint, bytea[], bytea[], bytea[]) is
+    'Links the sessions of the page that claim_page() took, and unlinks those in which nobody was found (no text); returns how many it had, linked or not.';
