@@ -175,12 +175,24 @@ async fn a_sweep_that_waits_for_rows_while_it_holds_others_is_found_out() {
         "order by s.\"session_key\"\n        for update skip locked",
         "order by random()\n        for update",
     );
+    // Two have to meet for a deadlock, which is a matter of luck: the more sessions a user has, and the longer it takes from
+    // one to the next, the better.
+    let slow = rewrite(
+        "end_together",
+        "locked := array(\n        select s.\"session_key\" from",
+        "locked := array(\n        select (select s.\"session_key\" from pg_catalog.pg_sleep(0.005)) from",
+    );
     let patient = "alter function session_reaper.end_together set lock_timeout = 0";
-    let sabotage = format!("{waits} {patient}");
-    // Two have to meet for a deadlock, which is a matter of luck.
+    let sabotage = format!("{waits} {slow} {patient}");
     for seed in 3..8 {
-        let verdict = run(options(seed, 8, &sabotage)).await;
-        if verdict.lost.iter().any(|story| story.contains("40P01")) {
+        let few_users = Options {
+            users: 4,
+            ..options(seed, 8, &sabotage)
+        };
+        let verdict = run(few_users).await;
+        // Whoever is the victim: the server takes the one that waited last.
+        let is_deadlock = |story: &String| story.contains("deadlock") || story.contains("40P01");
+        if verdict.lost.iter().any(is_deadlock) {
             return;
         }
     }
