@@ -88,7 +88,7 @@ comment on table session_reaper.table_reading is
     'How far the session table itself has been read: once after the installation, and again after a time in which what was written was not noted. No revocation settles meanwhile (P1).';
 comment on column session_reaper.table_reading.only_row is 'Keeps this table to one row.';
 comment on column session_reaper.table_reading.complete is 'Every session has been read since it was last asked for.';
-comment on column session_reaper.table_reading.reason is 'Why it was asked for: installed, resumed, overflow.';
+comment on column session_reaper.table_reading.reason is 'Why it was asked for: installed, resumed, overflow, truncated.';
 comment on column session_reaper.table_reading.begun_at is 'When it was asked for.';
 comment on column session_reaper.table_reading.finished_at is 'When it was complete.';
 comment on column session_reaper.table_reading.sessions is 'How many sessions have been read, without those of the pages that are there.';

@@ -48,8 +48,11 @@ begin
     early := context like E'%\n%' or current_query() ~* 'set\s+constraints';
     set constraints session_reaper.stamp_change deferred;
     if served_now is null then
-        served_now := session_reaper.is_served();
         perform session_reaper.announce();
+    end if;
+    -- Once a message: the daemon may have gone since an earlier one (P4).
+    if served_now is null or served_now and new.stamped_in is distinct from pg_catalog.statement_timestamp() then
+        served_now := session_reaper.is_served();
     end if;
     -- In the middle of the site's migration a table may be missing: the change must not fail for that, and waits.
     if not served_now and not session_reaper.is_paused() then

@@ -1,16 +1,51 @@
 -- Linking a session to its user, from any app.
 
+-- Past so many transactions that began meanwhile the snapshot stays as it is, older than the change (P1).
+create or replace function session_reaper.seen_with(seen pg_snapshot, own xid8)
+returns pg_snapshot
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when pg_catalog.pg_visible_in_snapshot(own, seen) or n.number - n.xmax > 10000 then seen
+        else pg_catalog.format('%s:%s:%s', pg_catalog.pg_snapshot_xmin(seen), n.number + 1, (
+            select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
+            from (
+                select x::text::bigint as xid from pg_catalog.pg_snapshot_xip(seen) x
+                union all
+                select g from pg_catalog.generate_series(n.xmax, n.number - 1) g
+            ) r))::pg_snapshot end
+    from (select own::text::bigint as number, pg_catalog.pg_snapshot_xmax(seen)::text::bigint as xmax) n
+$$;
+
+comment on function session_reaper.seen_with(pg_snapshot, xid8) is
+    'What this snapshot sees, and what this running transaction has done. For the functions of this schema only.';
+
 -- What the statement that reads the password hash can see. Handed back when the session is linked, it lets a
 -- login that verified an older password be recognised although it inserts its session much later. STABLE,
 -- so that it sees what the rest of the statement sees; a volatile function returned what came after.
+--
+-- No snapshot shows its own transaction as done. So one that reads the hash that it has just changed would count as older
+-- than its own change, and the login that it hands this to would end (P2).
 create or replace function session_reaper.credential_version(user_id :user_key_type)
 returns text
 language sql
 stable
 security definer
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
 as $$
-    select pg_catalog.pg_current_snapshot()::text
+    select coalesce(
+        (select session_reaper.seen_with(pg_catalog.pg_current_snapshot(), c.xid)
+         from session_reaper.change c
+         join session_reaper.revocation r on r.change_id = c.id
+         where c.xid = pg_catalog.pg_current_xact_id_if_assigned() and c.begun_at = pg_catalog.now()
+           and (r.scope = 'all' or r.user_id = credential_version.user_id)
+         limit 1),
+        pg_catalog.pg_current_snapshot())::text
 $$;
 
 comment on function session_reaper.credential_version(:user_key_type) is
@@ -26,8 +61,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
+    -- As strong as adopt_link() needs it: two who got the weaker lock would wait for each other there (P6).
     perform from :"session_schema".:"session_table" s
-        where s.:"session_key" = link_session.session_key for key share;
+        where s.:"session_key" = link_session.session_key for update;
     if not found then
         return false;
     end if;
@@ -67,8 +103,10 @@ begin
     then
         return new;
     end if;
-    -- A user who is known by another key now is no new login: then there is none with the old key any more.
+    -- A user who is known by another key now is no new login: then there is none with the old key any more, or this
+    -- transaction has given it to somebody else.
     if tg_op = 'UPDATE' and new.user_id is distinct from old.user_id
+        and coalesce(pg_catalog.current_setting('session_reaper.renamed', true), '') = ''
         and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = old.user_id)
     then
         new.xid := pg_catalog.pg_current_xact_id();
@@ -160,6 +198,29 @@ $$;
 
 comment on function session_reaper.adopt_link() is
     'Lets an app''s own link take the place of one that was read, which is as old as that.';
+
+-- With the users' table, for instance, when that is truncated. Where the app links its sessions itself, nobody can.
+create or replace function session_reaper.links_truncated()
+returns trigger
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if :reads then
+        perform session_reaper.read_all_again('truncated');
+    end if;
+    return null;
+end
+$$;
+
+comment on function session_reaper.links_truncated() is
+    'Has all sessions read for their users again whose links are about to be lost.';
+
+create or replace trigger links_truncated
+    before truncate on session_reaper.user_session
+    for each statement
+    execute function session_reaper.links_truncated();
 
 create or replace trigger adopt_link
     before insert on session_reaper.user_session

@@ -82,22 +82,28 @@ begin
                or l.read and excluded.begun_at <= l.begun_at
                   and (excluded.begun_at < l.begun_at or excluded.xid <> l.xid or excluded.snapshot::text <> l.snapshot::text)
         returning l.user_id, l.session_key, l.xid, l.begun_at, l.snapshot
+    ), held as materialized (
+        select o.id, o.scope, o.state, m.session_key
+        from made m
+        cross join lateral (
+            -- Of a user who was deleted, too, though there is one with that key again: the session may be the other one's.
+            select u.* from session_reaper.revocation u
+            where u.user_id = m.user_id and (u.scope = 'user' or u.scope = 'session' and u.reason = 'deleted')
+            union all
+            select e.* from session_reaper.revocation e where e.scope = 'all'
+        ) o
+        join session_reaper.change c on c.id = o.change_id
+        where session_reaper.is_older(m.xid, m.begun_at, m.snapshot, c.xid, c.begun_at, c.at, o.policy)
+          and not session_reaper.is_kept(m.session_key, o.keep_digest, o.policy)
+    ), named as (
+        insert into session_reaper.revoked_key as k (revocation_id, session_key)
+        select h.id, h.session_key from held h where h.scope = 'session'
+        on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over
     ), reopened as (
         -- The changes that it is older than may have settled long ago.
         update session_reaper.revocation r
         set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
-        where r.id = any (array(
-            select o.id
-            from made m
-            cross join lateral (
-                select u.* from session_reaper.revocation u where u.user_id = m.user_id and u.scope = 'user'
-                union all
-                select e.* from session_reaper.revocation e where e.scope = 'all'
-            ) o
-            join session_reaper.change c on c.id = o.change_id
-            where o.state = 'settled'
-              and session_reaper.is_older(m.xid, m.begun_at, m.snapshot, c.xid, c.begun_at, c.at, o.policy)
-              and not session_reaper.is_kept(m.session_key, o.keep_digest, o.policy)))
+        where r.id = any (array(select h.id from held h where h.state = 'settled'))
     )
     select pg_catalog.count(*) into linked from made;
 end

@@ -4,11 +4,18 @@
 create or replace function session_reaper.revoke_user(
     user_id :user_key_type, reason text default 'requested', keep_session text default null)
 returns bigint
-language sql
+language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    select session_reaper.request('user', user_id, reason, 'others', keep_session) where user_id is not null
+begin
+    if user_id is null then
+        return null;
+    end if;
+    -- Whoever changes this user's key has to see the revocation, which names the old one (P1).
+    perform from :"user_schema".:"user_table" u where u.:"user_key" = revoke_user.user_id for key share;
+    return session_reaper.request('user', user_id, reason, 'others', keep_session);
+end
 $$;
 
 comment on function session_reaper.revoke_user(:user_key_type, text, text) is
@@ -45,7 +52,9 @@ begin
         return null;
     end if;
     select l.user_id into owner from session_reaper.user_session l where l.session_key = revoke_session.session_key;
-    revocation := session_reaper.request('session', owner, revoke_session.reason, 'all', null);
+    -- By "deleted" make_links() knows whose user is gone, and all older sessions of that key end with him.
+    revocation := session_reaper.request(
+        'session', owner, case revoke_session.reason when 'deleted' then 'requested' else revoke_session.reason end, 'all', null);
     insert into session_reaper.revoked_key (revocation_id, session_key) values (revocation, revoke_session.session_key);
     return revocation;
 end

@@ -26,7 +26,11 @@ begin
         end if;
     else
         -- Holds a lock on the queue until the commit, so that nobody reads the table anew before it shows this write.
+        -- Whoever has done so in the meantime has made room.
         perform from session_reaper.unread where false;
+        if not session_reaper.is_queue_full() then
+            insert into session_reaper.unread (session_key, was_there) values (new.:"session_key", tg_op = 'UPDATE');
+        end if;
     end if;
     return null;
 end

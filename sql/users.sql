@@ -57,6 +57,8 @@ as $$
 declare
     revocation bigint;
 begin
+    -- The cascade waits for these anyway. One whose session is just getting another key is noted by that.
+    perform from session_reaper.user_session l where l.user_id = gone order by l.session_key for update;
     -- Where sessions are read for their users, one may not have been read yet.
     if :reads or exists (select from session_reaper.user_session l where l.user_id = gone) then
         revocation := session_reaper.request('session', gone, 'deleted', 'all', null);
@@ -92,9 +94,13 @@ returns void
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
+    -- For date_link(), which could take this for a login of somebody else.
+    select pg_catalog.set_config('session_reaper.renamed', 'on', true);
+    update session_reaper.pending_eviction p set user_id = to_key where p.user_id = from_key;
+    -- Whoever was deleted had the old key for good.
     update session_reaper.revocation r
     set user_id = to_key
-    where r.user_id = from_key and r.state <> 'settled'
+    where r.user_id = from_key and r.state <> 'settled' and not (r.scope = 'session' and r.reason = 'deleted')
 $$;
 
 comment on function session_reaper.follow_user(:user_key_type, :user_key_type) is
@@ -127,6 +133,8 @@ as $$
 declare
     most constant integer := 10000;
 begin
+    -- Whoever deletes the user holds the link, and has named this session by its old key once it is to be had.
+    perform from session_reaper.user_session l where l.session_key = from_key for update;
     update session_reaper.revoked_key k
     set session_key = to_key
     where k.session_key = from_key

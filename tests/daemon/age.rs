@@ -249,6 +249,51 @@ async fn a_session_linked_under_an_old_credential_version_is_dead_on_arrival() {
     }
 }
 
+/// The view resets the password, the middleware saves the session afterwards.
+#[tokio::test]
+async fn a_version_that_the_changing_transaction_has_read_afterwards_is_as_new_as_its_change() {
+    let database = Database::create().await;
+    let users = database.users(2).await;
+    let sessions = site::visit(&database.client, 3).await.unwrap();
+    let read = "select session_reaper.credential_version(id) from auth_user where id = $1";
+    let mut client = database.connect().await;
+    let transaction = client.transaction().await.unwrap();
+    // Its number is behind that of one that has not ended, and before it one that has.
+    let other = database.connect().await;
+    other
+        .batch_execute("begin; select pg_current_xact_id()")
+        .await
+        .unwrap();
+    let change = "update auth_user set password = 'another' where id = $1";
+    transaction.execute(change, &[&users[0]]).await.unwrap();
+    let before: String = transaction
+        .query_one(read, &[&users[1]])
+        .await
+        .unwrap()
+        .get(0);
+    transaction.execute(change, &[&users[1]]).await.unwrap();
+    let mut after = Vec::<String>::new();
+    for user in &users {
+        after.push(transaction.query_one(read, &[user]).await.unwrap().get(0));
+    }
+    transaction.commit().await.unwrap();
+
+    let versions = [&after[0], &after[1], &before];
+    let owners = [&users[0], &users[1], &users[1]];
+    for ((session, user), version) in sessions.iter().zip(owners).zip(versions) {
+        let link = "select session_reaper.link_session($1::text::varchar, $2, $3)";
+        database
+            .query(link, &[session, user, version])
+            .await
+            .unwrap();
+    }
+    other.batch_execute("commit").await.unwrap();
+    let _daemon = database.daemon().await;
+    database.settled().await;
+    assert_eq!(database.count(&sessions[..2]).await, 2);
+    assert_eq!(database.count(&sessions[2..]).await, 0);
+}
+
 #[tokio::test]
 async fn a_session_that_changes_hands_is_as_young_as_its_new_user() {
     let database = Database::create().await;

@@ -244,6 +244,31 @@ async fn an_entry_that_the_app_holds_delays_its_own_revocation_and_no_other() {
     assert_eq!(cached(&database, &held).await, 0);
 }
 
+/// What waits for the cache is known by the user's key.
+#[tokio::test]
+async fn a_user_whose_key_changes_keeps_waiting_for_the_cache() {
+    let database = cached_site().await;
+    let user = database.users(1).await[0];
+    let held = log_in(&database, user, 1).await;
+    let _daemon = database.daemon_with(settings()).await;
+    let mut app = database.connect().await;
+    let request = app.transaction().await.unwrap();
+    let hold = "select from django_cache where cache_key = $1 for update";
+    request.execute(hold, &[&entry(&held[0])]).await.unwrap();
+    database.change_password(user).await;
+    wait_until("the session is gone", async || {
+        database.count(&held).await == 0
+    })
+    .await;
+    let rename = "update auth_user set id = id + 1000 where id = $1";
+    database.execute(rename, &[&user]).await.unwrap();
+    let awaiting = "select count(*) from session_reaper.awaiting_eviction(null)";
+    assert_eq!(database.number(awaiting).await, 1);
+    request.commit().await.unwrap();
+    database.settled().await;
+    assert_eq!(cached(&database, &held).await, 0);
+}
+
 /// The row is gone before any sweep could end it, so only the note about the key tells that it had been the user's.
 #[tokio::test]
 async fn an_older_session_that_others_delete_meanwhile_keeps_the_revocation_open_until_it_is_forgotten()

@@ -40,6 +40,28 @@ async fn with_a_daemon_the_changing_transaction_leaves_the_sessions_alone() {
 }
 
 #[tokio::test]
+async fn a_daemon_that_stops_between_the_change_and_its_commit_is_made_up_for() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let sessions = database.log_in(user, 2).await;
+    let daemon = database.daemon().await;
+    let changing = database.connect().await;
+    changing
+        .batch_execute(&format!(
+            "begin; update auth_user set password = 'new' where id = {user}; set constraints all immediate"
+        ))
+        .await
+        .unwrap();
+    daemon.stop().await;
+    wait_until("nobody serves any more", || async {
+        database.daemons().await == 0
+    })
+    .await;
+    changing.batch_execute("commit").await.unwrap();
+    assert_eq!(database.count(&sessions).await, 0);
+}
+
+#[tokio::test]
 async fn a_stopped_daemon_does_not_count_as_serving() {
     let database = Database::create().await;
     let daemon = database.daemon().await;

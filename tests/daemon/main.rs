@@ -40,6 +40,7 @@ mod queue;
 mod quiet;
 mod reading;
 mod readme;
+mod rekeyed;
 mod renamed;
 mod replicas;
 mod restored;

@@ -1,10 +1,20 @@
--- What was built is older than every change, also than those that have settled (P1). Before anybody has to wait.
+-- In the order in which whoever deletes a session comes by: the cascade to the older table is first.
+lock table session_reaper.user_session in access exclusive mode;
+lock table session_reaper.user_session_built in access exclusive mode;
+
+-- Of users who were deleted, though there are others with their keys again.
+insert into session_reaper.revoked_key as k (revocation_id, session_key)
+select r.id, b.session_key
+from session_reaper.revocation r
+join session_reaper.user_session_built b on b.user_id = r.user_id
+where r.scope = 'session' and r.reason = 'deleted'
+on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over;
+
+-- What was built is older than every change, also than those that have settled (P1). With nobody at the links, of whom
+-- one could hold a revocation and want the links next (P6).
 update session_reaper.revocation r
 set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
 where r.state = 'settled'
   and (r.scope = 'all' and exists (select from session_reaper.user_session_built)
-    or r.scope = 'user' and exists (select from session_reaper.user_session_built b where b.user_id = r.user_id));
-
--- In the order in which whoever deletes a session comes by: the cascade to the older table is first.
-lock table session_reaper.user_session in access exclusive mode;
-lock table session_reaper.user_session_built in access exclusive mode;
+    or (r.scope = 'user' or r.scope = 'session' and r.reason = 'deleted')
+        and exists (select from session_reaper.user_session_built b where b.user_id = r.user_id));
