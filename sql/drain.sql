@@ -152,6 +152,15 @@ begin
         cross join lateral (
             select r.session_key, r.read from session_reaper.user_session r where r.session_key = u.session_key offset 0) k
         where e.kind = 'a' and k.read));
+    -- Nor does it end with whoever was deleted after he had left it (P2).
+    delete from session_reaper.revoked_key n
+    using session_reaper.revocation r
+    where r.id = n.revocation_id and r.scope = 'session' and r.reason = 'deleted' and not n.ended
+      and n.session_key = any (array(
+        select u.session_key
+        from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind)
+        join session_reaper.unread u on u.ctid = e.place::tid
+        where e.kind = 'a'));
     perform session_reaper.date_unread_evictions(
         array(select e.place from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind) where e.kind = 'x'));
     delete from session_reaper.unread u where u.ctid = any (places::tid[]);

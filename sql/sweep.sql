@@ -69,7 +69,11 @@ begin
                 where n.revocation_id = r.id and n.session_key = k.session_key
                   -- After the grace the key counts as new, as old as its login (P2): what a transaction writes back that is
                   -- older than the change still ends. Without a link, where sessions are read, it is nobody's.
+                  -- A deleted user's may be somebody else's since, whom only the reader knows.
                   and (not n.grace_over
+                        and (r.reason <> 'deleted'
+                            or (l.user_id is null or l.user_id = r.user_id)
+                                and not (c.xid <> pg_catalog.pg_current_xact_id() and k.session_key = any (unread)))
                     or l.session_key is null and not :reads
                     or (r.scope = 'all' or r.user_id is null or l.user_id = r.user_id)
                         and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy)

@@ -6,7 +6,7 @@ use session_reaper::demo::site;
 use tokio_postgres::Client;
 
 use crate::{
-    reading::{data_of, exists, open, read_table},
+    reading::{data, data_of, exists, links, open, read_table, save},
     stage::{Database, wait_until},
 };
 
@@ -64,6 +64,32 @@ async fn a_session_of_a_deleted_user_ends_though_somebody_else_has_his_key() {
         assert!(exists(&database, &new).await);
         assert!(exists(&database, &others).await);
     }
+}
+
+/// Its link names whoever was deleted, and its data, which nobody has read yet, do not.
+#[tokio::test]
+async fn a_session_that_its_user_has_left_does_not_end_with_him() {
+    let database = Database::create().await;
+    read_table(&database).await;
+    let users = database.users(2).await;
+    let mut sessions = Vec::new();
+    for _ in 0..3 {
+        sessions.push(open(&database, &data_of(users[0])).await);
+    }
+    let daemon = database.daemon().await;
+    wait_until("they are linked", async || links(&database).await == 3).await;
+    daemon.stop().await;
+    // A daemon seems to serve, or the deleting transaction would end them by itself.
+    let serving = "select pg_advisory_lock_shared(1397903442, 1)";
+    database.batch_execute(serving).await.unwrap();
+    save(&database, &sessions[0], &data_of(users[1])).await;
+    save(&database, &sessions[1], &data(r#"{"cart":[1]}"#)).await;
+    save(&database, &sessions[2], &data_of(users[0])).await;
+    let delete = "delete from auth_user where id = $1";
+    database.execute(delete, &[&users[0]]).await.unwrap();
+    settled_by_a_daemon(&database).await;
+    assert_eq!(database.count(&sessions[..2]).await, 2);
+    assert!(!exists(&database, &sessions[2]).await);
 }
 
 /// Only a deletion ends what is read later; "deleted" is a word that an app may use as well.
@@ -166,10 +192,7 @@ async fn sessions_are_read_again_after_the_users_were_truncated_and_put_back() {
     let user = database.users(1).await[0];
     let session = open(&database, &data_of(user)).await;
     let daemon = database.daemon().await;
-    wait_until("it is linked", async || {
-        crate::reading::links(&database).await == 1
-    })
-    .await;
+    wait_until("it is linked", async || links(&database).await == 1).await;
     daemon.stop().await;
     database
         .batch_execute(
@@ -181,7 +204,7 @@ async fn sessions_are_read_again_after_the_users_were_truncated_and_put_back() {
         )
         .await
         .unwrap();
-    assert_eq!(crate::reading::links(&database).await, 0);
+    assert_eq!(links(&database).await, 0);
     database.change_password(user).await;
     settled_by_a_daemon(&database).await;
     assert!(!exists(&database, &session).await);
