@@ -116,6 +116,7 @@ begin
         create table session_reaper.revoked_key (
             revocation_id bigint not null references session_reaper.revocation (id) on delete cascade,
             session_key %s not null,
+            read boolean not null default false,
             ended boolean not null default false,
             grace_over boolean not null default false,
             primary key (revocation_id, session_key)
@@ -174,6 +175,8 @@ comment on table session_reaper.revoked_key is
 comment on column session_reaper.revoked_key.revocation_id is 'The revocation that ends it.';
 comment on column session_reaper.revoked_key.session_key is 'The key, as the session table has it.';
 
+comment on column session_reaper.revoked_key.read is
+    'Named for a user who stood in the session''s data, and no longer once these are somebody else''s; false where the app had linked it, or named it.';
 comment on column session_reaper.revoked_key.ended is
     'The session has been deleted once; the write-back grace is not prolonged for it again.';
 

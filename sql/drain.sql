@@ -155,7 +155,7 @@ begin
     -- Nor does it end with whoever was deleted after he had left it (P2).
     delete from session_reaper.revoked_key n
     using session_reaper.revocation r
-    where r.id = n.revocation_id and r.scope = 'session' and r.reason = 'deleted' and not n.ended
+    where r.id = n.revocation_id and r.scope = 'session' and r.reason = 'deleted' and n.read and not n.ended
       and n.session_key = any (array(
         select u.session_key
         from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind)

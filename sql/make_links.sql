@@ -96,8 +96,8 @@ begin
         where session_reaper.is_older(m.xid, m.begun_at, m.snapshot, c.xid, c.begun_at, c.at, o.policy)
           and not session_reaper.is_kept(m.session_key, o.keep_digest, o.policy)
     ), named as (
-        insert into session_reaper.revoked_key as k (revocation_id, session_key)
-        select h.id, h.session_key from held h where h.scope = 'session'
+        insert into session_reaper.revoked_key as k (revocation_id, session_key, read)
+        select h.id, h.session_key, true from held h where h.scope = 'session'
         on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over
     ), reopened as (
         -- The changes that it is older than may have settled long ago.
@@ -188,8 +188,8 @@ begin
           and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id));
     -- Of a user who has been deleted, and whose deletion could not know of this session.
     with named as (
-        insert into session_reaper.revoked_key as k (revocation_id, session_key)
-        select r.id, f.session_key
+        insert into session_reaper.revoked_key as k (revocation_id, session_key, read)
+        select r.id, f.session_key, true
         from rows from (
             pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
             pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)

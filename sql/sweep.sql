@@ -73,7 +73,8 @@ begin
                   and (not n.grace_over
                         and (r.reason <> 'deleted'
                             or (l.user_id is null or l.user_id = r.user_id)
-                                and not (c.xid <> pg_catalog.pg_current_xact_id() and k.session_key = any (unread)))
+                                and not (n.read and c.xid <> pg_catalog.pg_current_xact_id()
+                                    and k.session_key = any (unread)))
                     or l.session_key is null and not :reads
                     or (r.scope = 'all' or r.user_id is null or l.user_id = r.user_id)
                         and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy)

@@ -62,8 +62,8 @@ begin
     -- Where sessions are read for their users, one may not have been read yet.
     if :reads or exists (select from session_reaper.user_session l where l.user_id = gone) then
         revocation := session_reaper.request('session', gone, 'deleted', 'all', null);
-        insert into session_reaper.revoked_key (revocation_id, session_key)
-        select revocation, l.session_key from session_reaper.user_session l where l.user_id = gone;
+        insert into session_reaper.revoked_key (revocation_id, session_key, read)
+        select revocation, l.session_key, l.read from session_reaper.user_session l where l.user_id = gone;
     end if;
 end
 $$;

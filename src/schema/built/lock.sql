@@ -3,8 +3,8 @@ lock table session_reaper.user_session in access exclusive mode;
 lock table session_reaper.user_session_built in access exclusive mode;
 
 -- Of users who were deleted, though there are others with their keys again.
-insert into session_reaper.revoked_key as k (revocation_id, session_key)
-select r.id, b.session_key
+insert into session_reaper.revoked_key as k (revocation_id, session_key, read)
+select r.id, b.session_key, true
 from session_reaper.revocation r
 join session_reaper.user_session_built b on b.user_id = r.user_id
 where r.scope = 'session' and r.reason = 'deleted'
