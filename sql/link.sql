@@ -1,33 +1,40 @@
 -- Linking a session to its user, from any app.
 
--- Past so many transactions that began meanwhile the snapshot stays as it is, older than the change (P1).
-create or replace function session_reaper.seen_with(seen pg_snapshot, own xid8)
+-- In what PostgreSQL tells of a snapshot, a transaction's own id is among what is yet to come, or, once a later one has
+-- ended, among what is done. Past so many that began meanwhile it stays yet to come: older than the change (P1).
+create or replace function session_reaper.seen_with(seen pg_snapshot, own xid8, is_done boolean)
 returns pg_snapshot
 language sql
 immutable
 set search_path = pg_catalog, pg_temp
 as $$
     select case
-        when pg_catalog.pg_visible_in_snapshot(own, seen) or n.number - n.xmax > 10000 then seen
-        else pg_catalog.format('%s:%s:%s', pg_catalog.pg_snapshot_xmin(seen), n.number + 1, (
-            select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
-            from (
-                select x::text::bigint as xid from pg_catalog.pg_snapshot_xip(seen) x
-                union all
-                select g from pg_catalog.generate_series(n.xmax, n.number - 1) g
-            ) r))::pg_snapshot end
-    from (select own::text::bigint as number, pg_catalog.pg_snapshot_xmax(seen)::text::bigint as xmax) n
+        when is_done = pg_catalog.pg_visible_in_snapshot(own, seen) or n.number - n.xmax > 10000 then seen
+        else pg_catalog.format('%s:%s:%s',
+            least(n.xmin, n.number), case when is_done then n.number + 1 else n.xmax end, (
+                select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
+                from (
+                    select x::text::bigint as xid from pg_catalog.pg_snapshot_xip(seen) x
+                    union all
+                    select g from pg_catalog.generate_series(n.xmax, n.number - 1) g where is_done
+                    union all
+                    select n.number where not is_done
+                ) r))::pg_snapshot end
+    from (
+        select own::text::bigint as number,
+            pg_catalog.pg_snapshot_xmin(seen)::text::bigint as xmin,
+            pg_catalog.pg_snapshot_xmax(seen)::text::bigint as xmax) n
 $$;
 
-comment on function session_reaper.seen_with(pg_snapshot, xid8) is
-    'What this snapshot sees, and what this running transaction has done. For the functions of this schema only.';
+comment on function session_reaper.seen_with(pg_snapshot, xid8, boolean) is
+    'What this snapshot sees, with this running transaction done or not. For the functions of this schema only.';
 
 -- What the statement that reads the password hash can see. Handed back when the session is linked, it lets a
 -- login that verified an older password be recognised although it inserts its session much later. STABLE,
 -- so that it sees what the rest of the statement sees; a volatile function returned what came after.
 --
--- No snapshot shows its own transaction as done. So one that reads the hash that it has just changed would count as older
--- than its own change, and the login that it hands this to would end (P2).
+-- Whoever reads the hash that his own transaction has just changed has seen the change, and the login that he hands this
+-- to is not to end (P2). Whoever reads it before, in the transaction that changes it afterwards, has not (P1).
 create or replace function session_reaper.credential_version(user_id :user_key_type)
 returns text
 language sql
@@ -39,12 +46,14 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 as $$
     select coalesce(
-        (select session_reaper.seen_with(pg_catalog.pg_current_snapshot(), c.xid)
-         from session_reaper.change c
-         join session_reaper.revocation r on r.change_id = c.id
-         where c.xid = pg_catalog.pg_current_xact_id_if_assigned() and c.begun_at = pg_catalog.now()
-           and (r.scope = 'all' or r.user_id = credential_version.user_id)
-         limit 1),
+        (select session_reaper.seen_with(pg_catalog.pg_current_snapshot(), o.xid, exists (
+            select
+            from session_reaper.change c
+            join session_reaper.revocation r on r.change_id = c.id
+            where c.xid = o.xid and c.begun_at = pg_catalog.now()
+              and (r.scope = 'all' or r.user_id = credential_version.user_id)))
+         from (select pg_catalog.pg_current_xact_id_if_assigned() as xid) o
+         where o.xid is not null),
         pg_catalog.pg_current_snapshot())::text
 $$;
 
