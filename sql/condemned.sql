@@ -55,7 +55,8 @@ begin
         left join session_reaper.user_session l on l.session_key = k.session_key
         where k.revocation_id = any (revocations)
           -- Of a deleted user's, those that are somebody else's by now stay.
-          and (not k.grace_over and (r.reason <> 'deleted' or l.user_id is null or l.user_id = r.user_id)
+          and (not k.grace_over
+                and (not session_reaper.is_deletion(r.scope, r.reason) or l.user_id is null or l.user_id = r.user_id)
             or l.session_key is null and not :reads
             or (r.scope = 'all' or r.user_id is null or l.user_id = r.user_id)
                 and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, r.policy))

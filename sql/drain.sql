@@ -154,8 +154,7 @@ begin
         where e.kind = 'a' and k.read));
     -- Nor does it end with whoever was deleted after he had left it (P2).
     delete from session_reaper.revoked_key n
-    using session_reaper.revocation r
-    where r.id = n.revocation_id and r.scope = 'session' and r.reason = 'deleted' and n.read and not n.ended
+    where n.read and not n.ended
       and n.session_key = any (array(
         select u.session_key
         from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind)
@@ -168,17 +167,7 @@ begin
         -- A snapshot does not name the transaction that took it, and one with a greater id may have ended already: what
         -- was put back here would count as read, and never be looked at again.
         update session_reaper.queue_reading q
-        set read_to = case
-            when pg_catalog.pg_visible_in_snapshot(pg_catalog.pg_current_xact_id(), link_unread.read_to) then
-                pg_catalog.format('%s:%s:%s',
-                    pg_catalog.pg_snapshot_xmin(link_unread.read_to),
-                    pg_catalog.pg_snapshot_xmax(link_unread.read_to),
-                    (select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
-                     from (
-                         select x as xid from pg_catalog.pg_snapshot_xip(link_unread.read_to) x
-                         union select pg_catalog.pg_current_xact_id()
-                     ) r))::pg_snapshot
-            else link_unread.read_to end;
+        set read_to = session_reaper.seen_with(link_unread.read_to, pg_catalog.pg_current_xact_id(), false);
     end if;
 end
 $$;

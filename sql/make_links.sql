@@ -88,7 +88,7 @@ begin
         cross join lateral (
             -- Of a user who was deleted, too, though there is one with that key again: the session may be the other one's.
             select u.* from session_reaper.revocation u
-            where u.user_id = m.user_id and (u.scope = 'user' or u.scope = 'session' and u.reason = 'deleted')
+            where u.user_id = m.user_id and (u.scope = 'user' or session_reaper.is_deletion(u.scope, u.reason))
             union all
             select e.* from session_reaper.revocation e where e.scope = 'all'
         ) o
@@ -194,7 +194,7 @@ begin
             pg_catalog.unnest(keys), pg_catalog.unnest(user_ids),
             pg_catalog.unnest(xids), pg_catalog.unnest(begun), pg_catalog.unnest(snapshots)
         ) as f (session_key, user_id, xid, begun_at, snapshot)
-        join session_reaper.revocation r on r.user_id = f.user_id and r.scope = 'session' and r.reason = 'deleted'
+        join session_reaper.revocation r on r.user_id = f.user_id and session_reaper.is_deletion(r.scope, r.reason)
         join session_reaper.change c on c.id = r.change_id
         where f.user_id <> all (free_users)
           and not exists (select from :"user_schema".:"user_table" u where u.:"user_key" = f.user_id)

@@ -52,7 +52,7 @@ begin
         return null;
     end if;
     select l.user_id into owner from session_reaper.user_session l where l.session_key = revoke_session.session_key;
-    -- By "deleted" make_links() knows whose user is gone, and all older sessions of that key end with him.
+    -- By this reason is_deletion() knows whose user is gone, and all older sessions of his end with him.
     revocation := session_reaper.request(
         'session', owner, case revoke_session.reason when 'deleted' then 'requested' else revoke_session.reason end, 'all', null);
     insert into session_reaper.revoked_key (revocation_id, session_key) values (revocation, revoke_session.session_key);

@@ -71,7 +71,7 @@ begin
                   -- older than the change still ends. Without a link, where sessions are read, it is nobody's.
                   -- A deleted user's may be somebody else's since, whom only the reader knows.
                   and (not n.grace_over
-                        and (r.reason <> 'deleted'
+                        and (not session_reaper.is_deletion(r.scope, r.reason)
                             or (l.user_id is null or l.user_id = r.user_id)
                                 and not (n.read and c.xid <> pg_catalog.pg_current_xact_id()
                                     and k.session_key = any (unread)))

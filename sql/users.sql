@@ -100,7 +100,7 @@ as $$
     -- Whoever was deleted had the old key for good.
     update session_reaper.revocation r
     set user_id = to_key
-    where r.user_id = from_key and r.state <> 'settled' and not (r.scope = 'session' and r.reason = 'deleted')
+    where r.user_id = from_key and r.state <> 'settled' and not session_reaper.is_deletion(r.scope, r.reason)
 $$;
 
 comment on function session_reaper.follow_user(:user_key_type, :user_key_type) is

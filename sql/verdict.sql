@@ -55,3 +55,43 @@ return policy = 'others' and keep_digest is not null and keep_digest = any (sess
 
 comment on function session_reaper.is_kept(:session_key_base_type, text, text) is
     'Whether the app asked to keep this session: keep_digest is the SHA-256 of its key, or of its key''s SHA-256.';
+
+-- In what PostgreSQL tells of a snapshot, a transaction's own id is among what is yet to come, or, once a later one has
+-- ended, among what is done. Past so many that began meanwhile it stays yet to come: older than the change (P1).
+create or replace function session_reaper.seen_with(seen pg_snapshot, own xid8, is_done boolean)
+returns pg_snapshot
+language sql
+immutable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case
+        when is_done = pg_catalog.pg_visible_in_snapshot(own, seen) or n.number - n.xmax > 10000 then seen
+        else pg_catalog.format('%s:%s:%s',
+            least(n.xmin, n.number), case when is_done then n.number + 1 else n.xmax end, (
+                select pg_catalog.string_agg(r.xid::text, ',' order by r.xid)
+                from (
+                    select x::text::bigint as xid from pg_catalog.pg_snapshot_xip(seen) x
+                    union all
+                    select g from pg_catalog.generate_series(n.xmax, n.number - 1) g where is_done
+                    union all
+                    select n.number where not is_done
+                ) r))::pg_snapshot end
+    from (
+        select own::text::bigint as number,
+            pg_catalog.pg_snapshot_xmin(seen)::text::bigint as xmin,
+            pg_catalog.pg_snapshot_xmax(seen)::text::bigint as xmax) n
+$$;
+
+comment on function session_reaper.seen_with(pg_snapshot, xid8, boolean) is
+    'What this snapshot sees, with this running transaction done or not. For the functions of this schema only.';
+
+-- An app may give "deleted" as its reason, too, for what it watches.
+create or replace function session_reaper.is_deletion(scope text, reason text)
+returns boolean
+language sql
+immutable
+parallel safe
+return scope = 'session' and reason = 'deleted';
+
+comment on function session_reaper.is_deletion(text, text) is
+    'Whether a revocation is that of a user who was deleted: it names the sessions that were his.';

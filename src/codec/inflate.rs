@@ -13,7 +13,7 @@ const FEW_BYTES: usize = 1024;
 const WINDOW_BITS: u8 = 15;
 
 thread_local! {
-    /// Its tables and its window are larger than most sessions, and to allocate them takes as long as to inflate one.
+    /// Its tables and its window are larger than most sessions: a new one each time takes an eighth longer.
     static INFLATER: RefCell<Inflate> = RefCell::new(Inflate::new(true, WINDOW_BITS));
 }
 

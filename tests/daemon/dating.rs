@@ -26,7 +26,8 @@ async fn site(database: &Database) -> i32 {
     database.users(1).await[0]
 }
 
-async fn begun(database: &Database, how: &str) -> Client {
+/// A connection with a transaction that has its snapshot, or its time.
+pub async fn begun(database: &Database, how: &str) -> Client {
     let client = database.connect().await;
     client.batch_execute(how).await.unwrap();
     client.query("select now()", &[]).await.unwrap();

@@ -3,20 +3,14 @@
 use std::time::Duration;
 
 use session_reaper::demo::site;
-use tokio_postgres::Client;
 
 use crate::{
+    dating::begun,
     reading::{data, data_of, exists, links, open, read_table, save},
     stage::{Database, wait_until},
 };
 
-async fn begun(database: &Database) -> Client {
-    let client = database.connect().await;
-    client.batch_execute("begin").await.unwrap();
-    client
-}
-
-/// Whether the transaction that this connection has open is waited for, or the connection itself waits.
+/// Waits until one waits for another.
 async fn somebody_waits(database: &Database) {
     wait_until("somebody waits for a lock", async || {
         let waiting = "select count(*) from pg_stat_activity
@@ -124,7 +118,10 @@ async fn a_session_whose_key_is_changing_ends_with_its_user() {
         read_table(&database).await;
         let user = database.users(1).await[0];
         let session = database.log_in(user, 1).await.remove(0);
-        let (first, second) = (begun(&database).await, begun(&database).await);
+        let (first, second) = (
+            begun(&database, "begin").await,
+            begun(&database, "begin").await,
+        );
         let delete = format!("delete from auth_user where id = {user}");
         if deletes_first {
             first.batch_execute(&delete).await.unwrap();
@@ -156,7 +153,7 @@ async fn a_revocation_follows_a_user_whose_key_changes_before_it_has_committed()
     let user = database.users(1).await[0];
     let sessions = database.log_in(user, 1).await;
     let _daemon = database.daemon().await;
-    let (revoking, renaming) = (begun(&database).await, database.connect().await);
+    let (revoking, renaming) = (begun(&database, "begin").await, database.connect().await);
     let revoke = "select session_reaper.revoke_user($1)";
     revoking.query(revoke, &[&user]).await.unwrap();
     let renamed = tokio::spawn(async move {
@@ -224,7 +221,10 @@ async fn two_who_link_the_same_session_do_not_wait_for_each_other() {
     let database = Database::create().await;
     let user = database.users(1).await[0];
     let session = site::visit(&database.client, 1).await.unwrap().remove(0);
-    let (saving, linking) = (begun(&database).await, begun(&database).await);
+    let (saving, linking) = (
+        begun(&database, "begin").await,
+        begun(&database, "begin").await,
+    );
     let save =
         "update django_session set expire_date = now() + interval '1 day' where session_key = $1";
     saving.execute(save, &[&session]).await.unwrap();
@@ -245,7 +245,7 @@ async fn two_who_link_the_same_session_do_not_wait_for_each_other() {
 async fn a_user_is_revoked_while_his_row_is_being_saved() {
     let database = Database::create().await;
     let user = database.users(1).await[0];
-    let saving = begun(&database).await;
+    let saving = begun(&database, "begin").await;
     let save = "update auth_user set last_login = now() where id = $1";
     saving.execute(save, &[&user]).await.unwrap();
     let revoke = "select session_reaper.revoke_user($1)";

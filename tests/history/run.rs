@@ -70,8 +70,7 @@ pub async fn run(options: Options) -> Verdict {
     live(&world).await;
     let chaos = chaos.await.expect("the faults");
     let complaints = [chaos.deserters.clone(), deadlocks(&chaos.server_log())].concat();
-    let verdict = timeout(LONGEST_VERDICT, Verdict::reach(&world, &complaints));
-    let verdict = verdict.await.expect("a verdict");
+    let verdict = judge(&world, &complaints).await;
     println!("{verdict}");
     if let Some(stand_in) = stand_in {
         stand_in.abort();
@@ -82,8 +81,12 @@ pub async fn run(options: Options) -> Verdict {
     verdict
 }
 
-/// It waits for whatever goes on settling, and nothing is waited for in vain for longer.
-const LONGEST_VERDICT: Duration = Duration::from_secs(900);
+/// Waits for whatever goes on settling, but for nothing in vain.
+pub async fn judge(world: &World, complaints: &[String]) -> Verdict {
+    let verdict = Verdict::reach(world, complaints);
+    let longest = Duration::from_secs(900);
+    timeout(longest, verdict).await.expect("a verdict")
+}
 
 /// The clients and the monitor, for as long as the run lasts.
 pub async fn live(world: &Arc<World>) {

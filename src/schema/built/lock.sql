@@ -7,7 +7,7 @@ insert into session_reaper.revoked_key as k (revocation_id, session_key, read)
 select r.id, b.session_key, true
 from session_reaper.revocation r
 join session_reaper.user_session_built b on b.user_id = r.user_id
-where r.scope = 'session' and r.reason = 'deleted'
+where session_reaper.is_deletion(r.scope, r.reason)
 on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over;
 
 -- What was built is older than every change, also than those that have settled (P1). With nobody at the links, of whom
@@ -16,5 +16,5 @@ update session_reaper.revocation r
 set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
 where r.state = 'settled'
   and (r.scope = 'all' and exists (select from session_reaper.user_session_built)
-    or (r.scope = 'user' or r.scope = 'session' and r.reason = 'deleted')
+    or (r.scope = 'user' or session_reaper.is_deletion(r.scope, r.reason))
         and exists (select from session_reaper.user_session_built b where b.user_id = r.user_id));

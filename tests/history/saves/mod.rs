@@ -11,7 +11,7 @@ mod waits;
 use std::{path::Path, sync::Arc, time::Duration};
 
 use session_reaper::demo::server::{Options as ServerOptions, Server};
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::task::JoinHandle;
 use tokio_postgres::Client;
 
 use crate::{
@@ -63,11 +63,7 @@ async fn run(options: Options) -> Verdict {
     look(&world, &world.connect().await).await;
     let mut complaints = run::deadlocks(&server.log());
     complaints.extend(failures(&world.ledger.books()));
-    let verdict = timeout(
-        Duration::from_secs(120),
-        Verdict::reach(&world, &complaints),
-    );
-    let verdict = verdict.await.expect("a verdict");
+    let verdict = run::judge(&world, &complaints).await;
     drop(daemons);
     let table = Table::of(&world.ledger.books(), world.options.run_for, waits);
     println!("{verdict}\n{table}");
