@@ -88,12 +88,20 @@ as $$
 declare
     unread bigint[];
 begin
+    -- Asked once a change, because each time all that waits is looked through, and one change may revoke thousands of users.
     unread := array(
+        with asked as materialized (
+            select distinct r.change_id, r.policy from session_reaper.revocation r where r.id = any (revocations)
+        ), held as materialized (
+            select a.change_id, a.policy
+            from asked a
+            join session_reaper.change c on c.id = a.change_id
+            where session_reaper.may_be_unread(c.xid, c.begun_at, c.at, a.policy)
+        )
         select r.id
         from session_reaper.revocation r
-        join session_reaper.change c on c.id = r.change_id
-        where r.id = any (revocations)
-          and session_reaper.may_be_unread(c.xid, c.begun_at, c.at, r.policy));
+        join held h on h.change_id = r.change_id and h.policy = r.policy
+        where r.id = any (revocations));
     return array(
         select u.id from pg_catalog.unnest(unread) as u (id)
         union
