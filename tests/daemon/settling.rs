@@ -343,3 +343,33 @@ async fn the_cap_ends_the_waiting_and_leaves_a_trace() {
         1
     );
 }
+
+/// Of one transaction's revocations, too: a session that it has written itself is older under the policy `all` alone.
+#[tokio::test]
+async fn a_session_that_nobody_has_read_keeps_only_what_it_may_be_older_than_from_settling() {
+    let database = Database::create().await;
+    read_table(&database).await;
+    let users = database.users(3).await;
+    let held = "select r.user_id::bigint from session_reaper.revocation r
+        where r.id = any (session_reaper.unfinished(array(select i.id from session_reaper.revocation i)))";
+    let (before, others, all) = (users[0], users[1], users[2]);
+    let deactivate = "update auth_user set is_active = false where id";
+    database
+        .batch_execute(&format!("{deactivate} = {before}"))
+        .await
+        .unwrap();
+    let data = data_of(all);
+    database
+        .batch_execute(&format!(
+            "begin;
+            insert into django_session values ('unread', '{data}', now() + interval '1 day');
+            update auth_user set password = 'new' where id = {others};
+            {deactivate} = {all};
+            commit"
+        ))
+        .await
+        .unwrap();
+    let revocations = "select count(*) from session_reaper.revocation";
+    assert_eq!(database.number(revocations).await, 3);
+    assert_eq!(database.number(held).await, i64::from(all));
+}
