@@ -11,6 +11,7 @@ create table session_reaper.change (
     xid xid8 not null default pg_catalog.pg_current_xact_id(),
     begun_at timestamptz not null default pg_catalog.now(),
     at timestamptz,
+    newer_from xid8,
     -- Bookkeeping of the deferred stamp (sql/change.sql).
     stamps integer not null default 0,
     stamped_in timestamptz,
@@ -25,7 +26,10 @@ comment on table session_reaper.change is
     'One row for each transaction that asked for sessions to end. A session is ended unless its login began after this row was committed.';
 comment on column session_reaper.change.xid is 'The changing transaction''s top-level id.';
 comment on column session_reaper.change.begun_at is 'now() of the changing transaction.';
-comment on column session_reaper.change.at is 'clock_timestamp() as late before the commit as the database allows.';
+comment on column session_reaper.change.at is
+    'clock_timestamp() as late before the commit as the database allows; what it had shown before, if it has been set back.';
+comment on column session_reaper.change.newer_from is
+    'Every transaction that was running at the change, or before it was visible, had ended when ids from here on were given out. Null until that is known.';
 comment on column session_reaper.change.stamps is 'How often the stamp was taken while the message in stamped_in was served.';
 comment on column session_reaper.change.stamped_in is 'statement_timestamp() of the message during which the stamp was last taken.';
 comment on column session_reaper.change.served is 'Whether a daemon served this database when the change was made.';
@@ -37,6 +41,9 @@ create table session_reaper.horizon (
     captured_at timestamptz not null default pg_catalog.clock_timestamp(),
     server_started_at timestamptz not null default pg_catalog.pg_postmaster_start_time(),
     virtual_transactions text[] not null,
+    -- Transaction ids wrap round in pg_stat_activity, so they are only ever compared by their age.
+    seen_before xid8 not null default pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot()),
+    looked_again boolean not null default false,
     ended_at timestamptz,
     prepared_transactions text[],
     passed_at timestamptz
@@ -48,6 +55,10 @@ comment on column session_reaper.horizon.captured_at is 'When the running transa
 comment on column session_reaper.horizon.server_started_at is
     'Start of the server that ran them: after a restart or a failover all of them have ended.';
 comment on column session_reaper.horizon.virtual_transactions is 'Their virtual transaction ids, as pg_locks shows them.';
+comment on column session_reaper.horizon.seen_before is
+    'Whoever has a snapshot without transactions from here on may not see one of the revocations.';
+comment on column session_reaper.horizon.looked_again is
+    'The first ones have ended; since then virtual_transactions has those that may go on with a snapshot of one of them.';
 comment on column session_reaper.horizon.ended_at is 'When the last of them had ended.';
 comment on column session_reaper.horizon.prepared_transactions is
     'Transaction ids that were prepared at ended_at: a captured transaction can turn into one of these.';
@@ -93,11 +104,15 @@ begin
             reason text not null,
             policy text not null default 'others',
             keep_digest text,
+            place integer not null default 0,
             -- How far it is.
             state text not null default 'requested',
             sessions_ended bigint not null default 0,
             tried_inline boolean not null default false,
+            per_second integer,
             revoked_at timestamptz,
+            changed_in xid8,
+            changed_at timestamptz,
             remembered_at timestamptz,
             horizon_id bigint,
             settled_at timestamptz,
@@ -109,6 +124,7 @@ begin
             constraint revocation_scope_is_known check (scope in ('user', 'session', 'all')),
             constraint revocation_of_a_user_names_it check ((scope = 'user') = (user_id is not null) or scope = 'session'),
             constraint revocation_policy_is_known check (policy in ('all', 'others')),
+            constraint revocation_pace_is_positive check (per_second > 0),
             constraint revocation_state_is_known check (state in ('requested', 'revoked', 'settled'))
         ) $table$, user_key_type);
 
@@ -116,11 +132,12 @@ begin
         create table session_reaper.revoked_key (
             revocation_id bigint not null references session_reaper.revocation (id) on delete cascade,
             session_key %s not null,
-            read boolean not null default false,
+            from_data boolean not null default false,
             ended boolean not null default false,
             grace_over boolean not null default false,
+            user_id %s,
             primary key (revocation_id, session_key)
-        ) $table$, session_key_type);
+        ) $table$, session_key_type, user_key_type);
 
     execute pg_catalog.format($table$
         create table session_reaper.walk (
@@ -131,9 +148,16 @@ end
 $$;
 
 create index revoked_key_by_key on session_reaper.revoked_key (session_key);
-create index revocation_open on session_reaper.revocation (id) where state <> 'settled';
-create index revocation_of_user on session_reaper.revocation (user_id);
-create index revocation_of_everybody on session_reaper.revocation (id) where scope = 'all';
+create index revoked_key_of_user on session_reaper.revoked_key (user_id) where user_id is not null;
+create index revocation_open on session_reaper.revocation (state, place, id) where state <> 'settled';
+-- A new link finds the one change that ends it through the first two, however many there were (sql/deciding.sql), and those
+-- that have not been swept through the third. Each question can use one of them only, also where a plan was made when the
+-- table was still empty and all looked alike.
+create index revocation_by_time on session_reaper.revocation (user_id, scope, changed_at) where changed_at is not null;
+create index revocation_by_transaction on session_reaper.revocation (user_id, scope, changed_in) where changed_in is not null;
+create index revocation_unswept on session_reaper.revocation (user_id, scope) where changed_at is null;
+create index revocation_of_deleted on session_reaper.revocation (user_id) where scope = 'session' and reason = 'deleted';
+create index revocation_of_everybody on session_reaper.revocation (id) where scope = 'all' and state = 'requested';
 create index revocation_of_change on session_reaper.revocation (change_id);
 create index revocation_of_horizon on session_reaper.revocation (horizon_id) where horizon_id is not null;
 create index horizon_open on session_reaper.horizon (id) where passed_at is null;
@@ -155,11 +179,19 @@ comment on column session_reaper.revocation.policy is
     'others: the session that the app asked to keep and those of the changing transaction stay. all: they end, too.';
 comment on column session_reaper.revocation.keep_digest is
     'SHA-256 (hex) of the key to keep, or of that key''s SHA-256. Never the key (P7).';
+comment on column session_reaper.revocation.place is
+    'How many fifties of the same change were asked for before, and how often the same user was. Work goes by it, so that a single change waits behind no mass of others.';
 comment on column session_reaper.revocation.state is
     'requested: nothing done yet. revoked: swept once. settled: no older session exists, nor can one appear (P1).';
 comment on column session_reaper.revocation.sessions_ended is 'How many sessions have been deleted for it so far.';
 comment on column session_reaper.revocation.tried_inline is 'The changing transaction itself has ended what it could (P4).';
+comment on column session_reaper.revocation.per_second is
+    'How many sessions a second one of everybody may end, so that the logins that follow do not come all at once; null: as fast as it goes.';
 comment on column session_reaper.revocation.revoked_at is 'When the first sweep was done.';
+comment on column session_reaper.revocation.changed_in is
+    'change.xid, from the first sweep on: an index has to hold it beside the user.';
+comment on column session_reaper.revocation.changed_at is
+    'change.at, from the first sweep on; infinity for a change without a stamp. Never earlier than change.at.';
 comment on column session_reaper.revocation.remembered_at is
     'When a key that a request in flight may write back was last seen to have been noted: the write-back grace counts from here. Infinity until it has been seen.';
 comment on column session_reaper.revocation.horizon_id is 'The running transactions that it waits for.';
@@ -175,13 +207,16 @@ comment on table session_reaper.revoked_key is
 comment on column session_reaper.revoked_key.revocation_id is 'The revocation that ends it.';
 comment on column session_reaper.revoked_key.session_key is 'The key, as the session table has it.';
 
-comment on column session_reaper.revoked_key.read is
+comment on column session_reaper.revoked_key.from_data is
     'Named for a user who stood in the session''s data, and no longer once these are somebody else''s; false where the app had linked it, or named it.';
 comment on column session_reaper.revoked_key.ended is
     'The session has been deleted once; the write-back grace is not prolonged for it again.';
 
 comment on column session_reaper.revoked_key.grace_over is
     'The write-back grace has passed since: a session that appears under this key again is as old as its login.';
+
+comment on column session_reaper.revoked_key.user_id is
+    'Whose session it was when it was deleted, where that is not the user whom the revocation names.';
 
 comment on table session_reaper.walk is
     'How far revocations of everybody have read the links, so that a restart goes on where it was. Kept here, because a key that the daemon sent as a parameter could reach the server''s log (P7).';
@@ -193,7 +228,8 @@ create table session_reaper.purge (
     tick timestamptz not null default '-infinity',
     finished_at timestamptz,
     sessions bigint not null default 0,
-    duration_ms bigint not null default 0
+    duration_ms bigint not null default 0,
+    sessions_in_all bigint not null default 0
 );
 
 insert into session_reaper.purge default values;
@@ -205,12 +241,69 @@ comment on column session_reaper.purge.tick is 'The scheduled time that was last
 comment on column session_reaper.purge.finished_at is 'When the last pass ended.';
 comment on column session_reaper.purge.sessions is 'How many expired sessions the last pass deleted.';
 comment on column session_reaper.purge.duration_ms is 'How long the last pass took, in milliseconds.';
+comment on column session_reaper.purge.sessions_in_all is 'How many expired sessions all passes deleted that came to their end.';
+
+create table session_reaper.tally (
+    id bigint generated always as identity primary key,
+    reason text not null,
+    gone_le double precision,
+    settled_le double precision,
+    revocations bigint not null,
+    gone_s double precision not null,
+    settled_s double precision not null,
+    sessions_ended bigint not null
+);
+
+comment on table session_reaper.tally is
+    'What revocations came to that have been pruned: without them, totals would go down, which a monitor takes for a restart.';
+comment on column session_reaper.tally.id is 'Tells rows apart, which are to be added up.';
+comment on column session_reaper.tally.reason is 'Why, as far as the word is one of ours.';
+comment on column session_reaper.tally.gone_le is 'How long it took at most until the sessions were gone, in seconds; null if it is not known.';
+comment on column session_reaper.tally.settled_le is 'How long it took at most until it had settled, in seconds; null if it is not known.';
+comment on column session_reaper.tally.revocations is 'How many of these there were.';
+comment on column session_reaper.tally.gone_s is 'How long it took until their sessions were gone, all added up.';
+comment on column session_reaper.tally.settled_s is 'How long it took until they had settled, all added up.';
+comment on column session_reaper.tally.sessions_ended is 'How many sessions were deleted for them.';
+
+create table session_reaper.daemon (
+    pid integer primary key,
+    host text not null,
+    version text not null,
+    since timestamptz not null default pg_catalog.clock_timestamp()
+);
+
+comment on table session_reaper.daemon is
+    'Who serves this database, for people. What counts is the lock (is_served); a row whose process holds none is what a daemon left behind.';
+comment on column session_reaper.daemon.pid is 'The server''s process that the daemon listens on.';
+comment on column session_reaper.daemon.host is 'The machine that the daemon runs on, as it calls itself.';
+comment on column session_reaper.daemon.version is 'The daemon''s release.';
+comment on column session_reaper.daemon.since is 'Since when it serves.';
+
+create table session_reaper.trouble (
+    daemon text not null,
+    worker text not null,
+    since timestamptz not null,
+    attempts bigint not null,
+    sqlstate text,
+    last_at timestamptz not null default pg_catalog.clock_timestamp(),
+    primary key (daemon, worker)
+);
+
+comment on table session_reaper.trouble is
+    'What a worker of a daemon keeps failing at; status looks here, since it is another process. Gone when it works again.';
+comment on column session_reaper.trouble.daemon is 'A number that each daemon draws when it starts.';
+comment on column session_reaper.trouble.worker is 'linker, revoker, settler, evictor, purger, verifier, inspector, clock, enforcer or canary.';
+comment on column session_reaper.trouble.since is 'When it began to fail.';
+comment on column session_reaper.trouble.attempts is 'How often it has failed in a row.';
+comment on column session_reaper.trouble.sqlstate is 'What the server answered last; null if it did not. Never the text, which can quote a key (P7).';
+comment on column session_reaper.trouble.last_at is 'When it failed last. A daemon that died leaves its rows behind, and they count no more after minutes.';
 
 create table session_reaper.pause (
     only_row boolean primary key default true check (only_row),
     since timestamptz not null default pg_catalog.clock_timestamp(),
     paused_by name not null default session_user,
     complete boolean not null default false,
+    noted boolean not null default false,
     readers name[] not null default '{}'
 );
 
@@ -220,6 +313,8 @@ comment on column session_reaper.pause.only_row is 'Keeps this table to one row.
 comment on column session_reaper.pause.since is 'When the pause began.';
 comment on column session_reaper.pause.paused_by is 'session_user of who began it.';
 comment on column session_reaper.pause.complete is 'False while triggers, view and foreign keys are still being taken off.';
+comment on column session_reaper.pause.noted is
+    'Until then every write of a session was noted to be read.';
 comment on column session_reaper.pause.readers is
     'Roles that might look at live_session, to be let again: the view is gone for as long.';
 
@@ -241,6 +336,24 @@ comment on column session_reaper.paused_request.reason is 'As in revocation.';
 comment on column session_reaper.paused_request.policy is 'As in revocation.';
 comment on column session_reaper.paused_request.keep_digest is 'As in revocation.';
 
+create table session_reaper.clock_step (
+    had_shown timestamptz not null,
+    noticed_at timestamptz not null default pg_catalog.clock_timestamp(),
+    server_started_at timestamptz not null default pg_catalog.pg_postmaster_start_time(),
+    virtual_transactions text[] not null
+);
+
+-- Under a publication FOR ALL TABLES nothing can be deleted from a table that has no identity.
+alter table session_reaper.clock_step replica identity full;
+
+comment on table session_reaper.clock_step is
+    'That the server''s clock was set back, until no transaction from before runs any more.';
+comment on column session_reaper.clock_step.had_shown is 'What the clock would show if it had not been.';
+comment on column session_reaper.clock_step.noticed_at is 'When a daemon noticed.';
+comment on column session_reaper.clock_step.server_started_at is 'Start of the server that ran these transactions.';
+comment on column session_reaper.clock_step.virtual_transactions is
+    'Those that were running then, as pg_locks shows them: their time may be later than that of a change made since.';
+
 create table session_reaper.behaviour (
     name text primary key,
     digest text not null,
@@ -248,7 +361,20 @@ create table session_reaper.behaviour (
 );
 
 comment on table session_reaper.behaviour is
-    'Which text of each file in sql/ is in force, so that one that has not changed is left alone.';
+    'What is in force: the digest of each file of sql/, so that one that has not changed is left alone; the site and the expiry that it was installed for; the role of the daemon. The row "purge" is locked by the daemon that purges.';
 comment on column session_reaper.behaviour.name is 'The file, or the trigger on a table of the site.';
 comment on column session_reaper.behaviour.digest is 'SHA-256 of the text as applied, with the site''s names in it.';
 comment on column session_reaper.behaviour.applied_at is 'When it was applied.';
+
+create table session_reaper.origin (
+    only_row boolean primary key default true check (only_row),
+    system_identifier bigint not null
+);
+
+insert into session_reaper.origin (system_identifier)
+select s.system_identifier from pg_catalog.pg_control_system() s;
+
+comment on table session_reaper.origin is
+    'Which server the transaction ids and snapshots in this schema are from. In a database that was restored from a dump of another server they mean nothing.';
+comment on column session_reaper.origin.only_row is 'Keeps this table to one row.';
+comment on column session_reaper.origin.system_identifier is 'As pg_control_system() tells it; 0 where rows have arrived by replication since.';

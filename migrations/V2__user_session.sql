@@ -40,10 +40,11 @@ begin
             user_id %s not null,
             -- What the age rule (sql/verdict.sql) compares with a change.
             xid xid8 not null default pg_catalog.pg_current_xact_id(),
-            begun_at timestamptz not null default pg_catalog.now(),
+            begun_at timestamptz not null default
+                case when pg_catalog.now() > pg_catalog.clock_timestamp() then '-infinity' else pg_catalog.now() end,
             snapshot pg_snapshot not null default pg_catalog.pg_current_snapshot(),
             credential_version text,
-            read boolean not null default false,
+            from_data boolean not null default false,
             linked_at timestamptz not null default pg_catalog.clock_timestamp()
         ) $table$, persistence, session_key_type, user_key_type);
 end
@@ -52,15 +53,16 @@ $$;
 create index user_session_of_user on session_reaper.user_session (user_id);
 
 comment on table session_reaper.user_session is
-    'Session key -> user. Deleting the session or the user deletes the link. An app that links its sessions calls session_reaper.link_session() in the transaction that logs the user in. It may insert session_key and user_id here itself, and the rest has defaults that say how old the login is; but should that statement fail, the server''s log has the key.';
+    'Session key -> user. Deleting the session or the user deletes the link. An app that links its sessions calls session_reaper.link_session() in the transaction that logs the user in. The owner may insert session_key and user_id here, and the rest has defaults that say how old the login is; but should that statement fail, the server''s log has the key.';
 comment on column session_reaper.user_session.session_key is 'The session, as the site''s session table knows it. A bearer credential (P7).';
 comment on column session_reaper.user_session.user_id is 'The user who is logged in to it.';
 comment on column session_reaper.user_session.xid is 'Top-level id of the transaction that first put this user into this session.';
-comment on column session_reaper.user_session.begun_at is 'now() of that transaction.';
+comment on column session_reaper.user_session.begun_at is
+    'now() of that transaction; minus infinity if the clock was set back since, so that nobody knows.';
 comment on column session_reaper.user_session.snapshot is
     'What that transaction saw, or what the statement saw that read the password, if the app handed its credential_version back.';
 comment on column session_reaper.user_session.credential_version is
     'What session_reaper.credential_version() returned beside the password hash; null if the app does not use it.';
-comment on column session_reaper.user_session.read is
+comment on column session_reaper.user_session.from_data is
     'The link was found in the session itself, by the daemon or by a trigger on the session table, and not made by the app: it goes when the session names nobody any more.';
 comment on column session_reaper.user_session.linked_at is 'When the link was made.';

@@ -2,6 +2,9 @@
 -- empty table takes. "on update cascade" because some stores (Spring Session) rename a session's id.
 do $$
 begin
+    -- Before ours, in the order in which the app comes by them.
+    execute pg_catalog.format('lock table %s in share row exclusive mode',
+        pg_catalog.current_setting('session_reaper.session_table')::pg_catalog.regclass);
     execute pg_catalog.format(
         'alter table session_reaper.user_session add constraint user_session_of_session
             foreign key (session_key) references %s (%I) on delete cascade on update cascade',

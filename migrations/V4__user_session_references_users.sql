@@ -2,6 +2,9 @@
 -- empty table takes.
 do $$
 begin
+    -- Before ours, in the order in which the app comes by them.
+    execute pg_catalog.format('lock table %s in share row exclusive mode',
+        pg_catalog.current_setting('session_reaper.user_table')::pg_catalog.regclass);
     execute pg_catalog.format(
         'alter table session_reaper.user_session add constraint user_session_of_user
             foreign key (user_id) references %s (%I) on delete cascade on update cascade',

@@ -8,7 +8,7 @@ create table session_reaper.pending_eviction (
 
 alter table session_reaper.pending_eviction
     drop column credential_version,
-    drop column read,
+    drop column from_data,
     drop column linked_at,
     -- Nobody may be logged in to it, or nobody have read it yet.
     alter column user_id drop not null,
@@ -30,7 +30,7 @@ comment on table session_reaper.pending_eviction is
 comment on column session_reaper.pending_eviction.id is 'Keeps them in order.';
 comment on column session_reaper.pending_eviction.session_key is 'The session.';
 comment on column session_reaper.pending_eviction.user_id is 'Who was logged in to it, as far as that was known.';
-comment on column session_reaper.pending_eviction.xid is 'As in user_session; of a session that was deleted before it was read, as in unread.';
+comment on column session_reaper.pending_eviction.xid is 'As in user_session; of a session that was deleted before it was linked, as in pending_link.';
 comment on column session_reaper.pending_eviction.begun_at is 'As in user_session.';
 comment on column session_reaper.pending_eviction.snapshot is 'As in user_session.';
 comment on column session_reaper.pending_eviction.evicted_at is
@@ -42,6 +42,7 @@ create table session_reaper.eviction (
     confirmed_at timestamptz,
     failing_since timestamptz,
     attempts bigint not null default 0,
+    failures bigint not null default 0,
     last_error text
 );
 
@@ -53,4 +54,5 @@ comment on column session_reaper.eviction.sessions is 'How many sessions it has 
 comment on column session_reaper.eviction.confirmed_at is 'When it confirmed last.';
 comment on column session_reaper.eviction.failing_since is 'When it began to fail; null if it does not.';
 comment on column session_reaper.eviction.attempts is 'How often it has failed in a row.';
+comment on column session_reaper.eviction.failures is 'How often it has failed in all.';
 comment on column session_reaper.eviction.last_error is 'What it failed with, without keys and passwords (P7).';

@@ -5,14 +5,26 @@ create or replace function session_reaper.request(
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
 as $$
 declare
     revocation bigint;
+    -- Anybody can set it to anything, and gains a place in the queue.
+    asked integer := case
+        when pg_catalog.current_setting('session_reaper.asked', true) ~ '^[0-9]{1,8}$'
+            then pg_catalog.current_setting('session_reaper.asked', true)::integer
+        else 0 end;
 begin
     -- Every user after the first of a bulk change pays for this one statement only.
-    insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest)
+    insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest, place)
     select c.id, for_scope, for_user, why, under_policy,
-        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex')
+        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex'),
+        asked / 50 + (
+            select pg_catalog.count(*)
+            from (
+                select from session_reaper.revocation u
+                where u.user_id = for_user and u.scope = for_scope and u.changed_at is null
+                limit 100) w)
     from session_reaper.change c
     where c.xid = pg_catalog.pg_current_xact_id() and c.begun_at = pg_catalog.now()
     returning id into revocation;
@@ -20,6 +32,7 @@ begin
         insert into session_reaper.change default values;
         return session_reaper.request(for_scope, for_user, why, under_policy, keep_session);
     end if;
+    perform pg_catalog.set_config('session_reaper.asked', (asked + 1)::text, true);
     return revocation;
 end
 $$;
@@ -40,24 +53,15 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    served_now boolean := new.served;
+    served_now boolean;
     context text;
     early boolean;
 begin
     get diagnostics context = pg_context;
     early := context like E'%\n%' or current_query() ~* 'set\s+constraints';
     set constraints session_reaper.stamp_change deferred;
-    if served_now is null then
-        perform session_reaper.announce();
-    end if;
-    -- Once a message: the daemon may have gone since an earlier one (P4).
-    if served_now is null or served_now and new.stamped_in is distinct from pg_catalog.statement_timestamp() then
-        served_now := session_reaper.is_served();
-    end if;
-    -- In the middle of the site's migration a table may be missing: the change must not fail for that, and waits.
-    if not served_now and not session_reaper.is_paused() then
-        perform session_reaper.end_inline(new.id);
-    end if;
+    served_now := session_reaper.act_on_change(
+        new.id, new.served, new.stamped_in is distinct from pg_catalog.statement_timestamp());
     update session_reaper.change c
     set served = served_now,
         stamps = case
@@ -65,7 +69,7 @@ begin
             when early then -97
             else 1 end,
         stamped_in = pg_catalog.statement_timestamp(),
-        at = pg_catalog.clock_timestamp()
+        at = session_reaper.latest_time()
     where c.id = new.id;
     return null;
 end
@@ -91,6 +95,39 @@ end
 $$;
 
 comment on function session_reaper.announce() is 'NOTIFY session_reaper, where it cannot fail the commit.';
+
+-- The change and its revocations are rows by now, so nothing that fails here may fail the commit. It is noted on one of them: a
+-- bulk change has hundreds of thousands.
+create or replace function session_reaper.act_on_change(of_change bigint, served_before boolean, is_new_message boolean)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    served_now boolean := served_before;
+begin
+    if served_now is null then
+        perform session_reaper.announce();
+    end if;
+    -- Once a message: the daemon may have gone since an earlier one (P4).
+    if served_now is null or served_now and is_new_message then
+        served_now := session_reaper.is_served();
+    end if;
+    -- In the middle of the site's migration a table may be missing: the change waits.
+    if not served_now and not session_reaper.is_paused() then
+        perform session_reaper.end_inline(of_change);
+    end if;
+    return served_now;
+exception when others or assert_failure then
+    update session_reaper.revocation r
+    set last_error = sqlstate
+    where r.id = (select f.id from session_reaper.revocation f where f.change_id = of_change order by f.id limit 1);
+    return served_now;
+end
+$$;
+
+comment on function session_reaper.act_on_change(bigint, boolean, boolean) is
+    'Tells the daemon of a change, or ends the sessions itself where there is no daemon. Returns whether there is one; never fails the change.';
 
 do $$
 begin

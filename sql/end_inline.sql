@@ -1,27 +1,78 @@
 -- Ending sessions in the changing transaction itself, while there is no daemon (P4).
 
--- Only these constraints: the others are the app's own business.
-create or replace function session_reaper.check_references(at_once boolean)
+-- What a deleted session leaves to the commit: constraints of the session table, and of the tables that a foreign key's cascade
+-- reaches from there. Only these: the others are the app's own business.
+create or replace function session_reaper.deferred_constraints()
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with recursive reached (relation) as (
+        select cast(:session_relation as regclass)::oid
+        union
+        select c.conrelid
+        from reached r
+        join pg_catalog.pg_constraint c on c.confrelid = r.relation
+        -- Cascade, set null, set default.
+        where c.contype = 'f' and c.confdeltype in ('c', 'n', 'd')
+    )
+    select pg_catalog.string_agg(distinct pg_catalog.format('%I.%I', n.nspname, c.conname), ', ')
+    from reached r
+    join pg_catalog.pg_constraint c on r.relation in (c.confrelid, c.conrelid)
+    join pg_catalog.pg_namespace n on n.oid = c.connamespace
+    where c.condeferrable and c.condeferred
+$$;
+
+comment on function session_reaper.deferred_constraints() is
+    'Names of the deferred constraints that deleting a session may violate; null if there are none.';
+
+create or replace function session_reaper.check_deferred(at_once boolean)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    names text;
+    names text := session_reaper.deferred_constraints();
 begin
-    select string_agg(format('%I.%I', n.nspname, c.conname), ', ') into names
-    from pg_catalog.pg_constraint c
-    join pg_catalog.pg_namespace n on n.oid = c.connamespace
-    where c.confrelid = cast(:session_relation as regclass)
-      and c.condeferrable and c.condeferred;
     if names is not null then
-        execute format('set constraints %s %s', names, case when at_once then 'immediate' else 'deferred' end);
+        execute pg_catalog.format('set constraints %s %s', names, case when at_once then 'immediate' else 'deferred' end);
     end if;
 end
 $$;
 
-comment on function session_reaper.check_references(boolean) is
-    'Has deferred foreign keys on the session table checked at once, or at the commit again.';
+comment on function session_reaper.check_deferred(boolean) is
+    'Has deferred constraints that deleting a session may violate checked at once, or at the commit again.';
+
+-- The one way to end sessions inside a transaction of the app's. Whatever fails is noted on the revocations, by its SQLSTATE
+-- alone, and left to the daemon: the requests are rows. That includes a time-out of the app's, which is not to fail the app
+-- for work of ours; a cancel by a person still cancels. What is caught here is not written to the server's log (P7).
+create or replace function session_reaper.sweep_inline(revocations bigint[], most integer)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+-- A table that somebody alters is not waited for (P6).
+set lock_timeout = '400ms'
+as $$
+begin
+    -- A constraint of the site's on its sessions, deferred as Django makes them all, would fail the commit: the
+    -- user could not change the password. Checked at once, it only keeps its own session.
+    perform session_reaper.check_deferred(true);
+    perform session_reaper.sweep(revocations, most, true);
+    perform session_reaper.check_deferred(false);
+exception
+    when query_canceled then
+        if not session_reaper.is_out_of_time() then
+            raise;
+        end if;
+        update session_reaper.revocation r set last_error = sqlstate where r.id = any (revocations);
+    when others or assert_failure then
+        update session_reaper.revocation r set last_error = sqlstate where r.id = any (revocations);
+end
+$$;
+
+comment on function session_reaper.sweep_inline(bigint[], integer) is
+    'Ends up to "most" sessions of these revocations inside the app''s transaction; what fails is noted on them.';
 
 -- Bounded, so that a reset of a million passwords does not become a million deletes inside one transaction.
 -- What is over the bound, locked or not linked is left to the daemon, which settles this like any other.
@@ -56,16 +107,8 @@ begin
     )
     select pg_catalog.array_agg(t.id) into fresh from tried t;
     if fresh is not null then
-        -- A foreign key of the site's on its sessions, deferred as Django makes them all, would fail the commit: the
-        -- user could not change the password. Checked at once, it only keeps its own session.
-        perform session_reaper.check_references(true);
-        perform session_reaper.sweep(fresh, most::integer, true);
-        perform session_reaper.check_references(false);
+        perform session_reaper.sweep_inline(fresh, most::integer);
     end if;
-exception
-    -- Under REPEATABLE READ a session may have been saved since the app's snapshot. The daemon will end it.
-    when serialization_failure or deadlock_detected or lock_not_available then
-        null;
 end
 $$;
 

@@ -9,12 +9,14 @@ as $$
     insert into session_reaper.pending_eviction (session_key, user_id, xid, begun_at, snapshot)
     select k.session_key, l.user_id,
         -- As long as not every session has been read, one without a link may be anybody's, and of any age.
-        coalesce(l.xid, case when t.unread then '0'::xid8 end),
-        coalesce(l.begun_at, case when t.unread then '-infinity'::timestamptz end),
-        coalesce(l.snapshot, case when t.unread then '1:1:'::pg_snapshot end)
+        coalesce(l.xid, case when t.unlinked then '0'::xid8 end),
+        coalesce(l.begun_at, case when t.unlinked then '-infinity'::timestamptz end),
+        coalesce(l.snapshot, case when t.unlinked then '1:1:'::pg_snapshot end)
     from (select gone as session_key) k
     cross join (
-        select not r.complete or session_reaper.is_queue_full() as unread from session_reaper.table_reading r) t
+        select not r.complete or session_reaper.is_queue_full()
+            or exists (select from session_reaper.missed m where m.what = 'write') as unlinked
+        from session_reaper.backfill r) t
     left join session_reaper.user_session l on l.session_key = k.session_key
 $$;
 
@@ -23,6 +25,9 @@ comment on function session_reaper.note_deleted(:session_key_base_type) is
 
 -- An expired session has expired in the cache, too: a purge notes nothing. Runs before PostgreSQL's own RI_ triggers,
 -- because of its name, so that it still finds the link.
+--
+-- Where a revocation ends the session, what fails here has to fail the deletion: it is tried again. Where the app deletes
+-- it, the app must not be failed. As in note_written(), only the first of a transaction pays for that.
 create or replace function session_reaper.session_deleted()
 returns trigger
 language plpgsql
@@ -30,14 +35,49 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    if not exists (select from (select old.*) s where :is_expired) then
-        perform session_reaper.note_deleted(old.:"session_key");
+    if session_reaper.is_replica() and session_reaper.arrives_by_itself() then
+        return null;
     end if;
+    if 'on' in (pg_catalog.current_setting('session_reaper.ending', true),
+            pg_catalog.current_setting('session_reaper.noting_deleted', true))
+    then
+        if not exists (select from (select old.*) s where :is_expired) then
+            perform session_reaper.note_deleted(old.:"session_key");
+        end if;
+        return null;
+    end if;
+    begin
+        if not exists (select from (select old.*) s where :is_expired) then
+            perform session_reaper.note_deleted(old.:"session_key");
+            -- What arrives by replication must never fail.
+            if not session_reaper.is_replica() then
+                perform pg_catalog.set_config('session_reaper.noting_deleted', 'on', true);
+            end if;
+        end if;
+    exception when others or assert_failure then
+        perform session_reaper.note_deleted_row(pg_catalog.to_jsonb(old));
+    end;
     return null;
 end
 $$;
 
 comment on function session_reaper.session_deleted() is 'Has the cache forget a session that is deleted, by whomever.';
+
+-- The columns may have other names now.
+create or replace function session_reaper.note_deleted_row(gone jsonb)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform session_reaper.note_deleted(session_reaper.session_key_in(gone));
+exception when others or assert_failure then
+    perform session_reaper.miss('eviction', sqlstate);
+end
+$$;
+
+comment on function session_reaper.note_deleted_row(jsonb) is
+    'note_deleted() for a row whose columns could not be found by their names. Never fails. For the functions of this schema only.';
 
 -- Whoever truncates the table means every session. PostgreSQL has all these triggers fire before it truncates anything,
 -- so the links are still there.
@@ -48,12 +88,16 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
+#variable_conflict use_variable
 begin
     insert into session_reaper.pending_eviction (session_key, user_id, xid, begun_at, snapshot)
     select s.:"session_key", l.user_id, l.xid, l.begun_at, l.snapshot
     from :"session_schema".:"session_table" s
     left join session_reaper.user_session l on l.session_key = s.:"session_key"
     where (:is_expired) is not true;
+    return null;
+exception when others or assert_failure then
+    perform session_reaper.miss('eviction', sqlstate);
     return null;
 end
 $$;
@@ -74,8 +118,12 @@ begin
         into session_key using old;
     perform session_reaper.note_deleted(cast(session_key as :session_key_base_type));
     return null;
-exception when data_exception then
-    return null;
+exception
+    when data_exception then
+        return null;
+    when others or assert_failure then
+        perform session_reaper.miss('eviction', sqlstate);
+        return null;
 end
 $$;
 
@@ -83,9 +131,9 @@ comment on function session_reaper.paused_session_deleted() is
     'What session_deleted() does, without naming a column. Arguments: number and name of the sessions'' key.';
 
 -- Whose a session was that had not been read when it was deleted, nobody can tell any more. How old it was at most, its
--- unread writes can; without that it would hold up either no revocation or all of them. No revocation settles before
+-- writes that are pending can; without that it would hold up either no revocation or all of them. No revocation settles before
 -- these have been looked at.
-create or replace function session_reaper.date_unread_evictions(places text[])
+create or replace function session_reaper.date_unlinked_evictions(places text[])
 returns void
 language sql
 set search_path = pg_catalog, pg_temp
@@ -93,25 +141,25 @@ as $$
     update session_reaper.pending_eviction e
     set xid = w.xid, begun_at = w.begun_at, snapshot = w.snapshot
     from (
-        select a.id, (pg_catalog.array_agg(a.xid order by a.begun_at, a.xid))[1] as xid, pg_catalog.min(a.begun_at) as begun_at,
+        select a.id, (pg_catalog.array_agg(a.xid order by a.xid))[1] as xid, pg_catalog.min(a.begun_at) as begun_at,
             session_reaper.seen_by_all(pg_catalog.array_agg(a.snapshot)) as snapshot
         from (
             select n.id, coalesce(u.xid, u.queued_in) as xid, u.begun_at, u.snapshot
-            from session_reaper.unread u
+            from session_reaper.pending_link u
             join session_reaper.pending_eviction n on n.session_key = u.session_key
             where u.ctid = any (places::tid[]) and n.user_id is null
             union all
             select o.id, o.xid, o.begun_at, o.snapshot
             from session_reaper.pending_eviction o
             where o.user_id is null and o.begun_at is not null and o.session_key in (
-                select u.session_key from session_reaper.unread u where u.ctid = any (places::tid[]))
+                select u.session_key from session_reaper.pending_link u where u.ctid = any (places::tid[]))
         ) a
         group by a.id
     ) w
     where e.id = w.id
 $$;
 
-comment on function session_reaper.date_unread_evictions(text[]) is
+comment on function session_reaper.date_unlinked_evictions(text[]) is
     'Dates sessions that were deleted before they were read, by their writes in these places of the queue. For the functions of this schema only.';
 
 -- Nothing is claimed: that two daemons evict the same key harms nobody, while a claim would have to be given back by
@@ -143,6 +191,19 @@ $$;
 
 comment on function session_reaper.take_evictions(integer, double precision) is
     'Up to "most" sessions that the cache has never confirmed to have forgotten, and as many that it has to forget again.';
+
+create or replace function session_reaper.eviction_key(eviction bigint)
+returns text
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select :session_key_text from session_reaper.pending_eviction e where e.id = eviction
+$$;
+
+comment on function session_reaper.eviction_key(bigint) is
+    'The session that waits to be evicted, as its key is spelt in the cache; a bearer credential.';
 
 -- Dated here and not when they were taken: the grace counts from a moment at which the row was gone for certain.
 create or replace function session_reaper.confirm_evictions(ids bigint[], are_last boolean[])
@@ -182,15 +243,19 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
     update session_reaper.eviction c
-    set failing_since = coalesce(c.failing_since, pg_catalog.clock_timestamp()), attempts = c.attempts + 1, last_error = error
+    set failing_since = coalesce(c.failing_since, pg_catalog.clock_timestamp()), attempts = c.attempts + 1, failures = c.failures + 1,
+        last_error = error
 $$;
 
 comment on function session_reaper.eviction_failed(text) is 'Notes that the cache has not confirmed, and why.';
 
 -- Django's database cache is a table, so keys need not leave the database. Never waits for a row lock (P6): an entry that
 -- the app is writing stays, and is tried again.
+--
+-- Whatever fails on one of these entries, as a trigger of the site's may, fails no statement, which would say so in the
+-- server's log: the caller halves them.
 create or replace function session_reaper.evict_from_table(
-    most integer, grace_s double precision, name_pieces text[], out taken bigint, out postponed bigint)
+    ids bigint[], are_last boolean[], name_pieces text[], out postponed bigint, out refused text)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -198,21 +263,16 @@ set row_security = off
 as $$
 declare
     cache text := :cache_relation;
-    ids bigint[];
-    are_last boolean[];
     keys text[];
     free text[];
     busy text[];
 begin
-    select pg_catalog.array_agg(e.id), pg_catalog.array_agg(e.is_last),
-           pg_catalog.array_agg(pg_catalog.array_to_string(name_pieces, e.key_text))
-        into ids, are_last, keys
-        from session_reaper.take_evictions(most, grace_s) e;
-    taken := coalesce(pg_catalog.cardinality(ids), 0);
     postponed := 0;
-    if taken = 0 then
-        return;
-    end if;
+    keys := array(
+        select pg_catalog.array_to_string(name_pieces, e.key_text)
+        from pg_catalog.unnest(ids) with ordinality as t (id, number)
+        join lateral session_reaper.eviction_key(t.id) e (key_text) on true
+        order by t.number);
     execute pg_catalog.format(
         'select array(select c.cache_key from %s c where c.cache_key = any ($1) order by c.cache_key for update skip locked)', cache)
         into free using keys;
@@ -223,14 +283,19 @@ begin
         array(select t.id from rows from (pg_catalog.unnest(ids), pg_catalog.unnest(keys)) as t (id, key) where t.key <> all (busy)),
         array(select t.is_last from rows from (pg_catalog.unnest(are_last), pg_catalog.unnest(keys)) as t (is_last, key) where t.key <> all (busy)));
     postponed := pg_catalog.cardinality(busy);
+exception when others or assert_failure then
+    if not session_reaper.is_of_the_row(sqlstate) then
+        raise;
+    end if;
+    refused := sqlstate;
 end
 $$;
 
-comment on function session_reaper.evict_from_table(integer, double precision, text[]) is
-    'Evicts sessions from a cache that is a table, whose entries are called by these pieces with the session key between them; says how many were due, and how many entries were locked.';
+comment on function session_reaper.evict_from_table(bigint[], boolean[], text[]) is
+    'Evicts these sessions from a cache that is a table, whose entries are called by these pieces with the session key between them; says how many entries were locked, or the SQLSTATE of what fails on one of them.';
 
 -- The age of the login decides, as it does for a session that is still there: who logs in and out all the time must not
--- keep an old revocation of his from settling. One that was deleted unread may have been anybody's.
+-- keep an old revocation of his from settling. One that was deleted before it was linked may have been anybody's.
 create or replace function session_reaper.awaiting_eviction(revocations bigint[])
 returns setof bigint
 language plpgsql
@@ -258,17 +323,17 @@ begin
                 select
                 from session_reaper.pending_eviction e
                 where r.scope = 'user' and e.user_id = r.user_id
-                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, r.policy))
+                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, c.newer_from, r.policy))
             or exists (
                 select
                 from session_reaper.pending_eviction e
                 where r.scope = 'all' and e.user_id is not null
-                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, r.policy))
+                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, c.newer_from, r.policy))
             or exists (
                 select
                 from session_reaper.pending_eviction e
                 where r.scope in ('user', 'all') and e.user_id is null and e.begun_at is not null
-                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, r.policy))
+                  and session_reaper.is_older(e.xid, e.begun_at, e.snapshot, c.xid, c.begun_at, c.at, c.newer_from, r.policy))
             or exists (
                 select
                 from session_reaper.revoked_key k

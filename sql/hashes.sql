@@ -1,12 +1,14 @@
 -- Django keeps in a session a hash of the password that its login verified. With the site's SECRET_KEY the daemon finds
 -- sessions that were opened under an older password although their transaction began after the change: no schema can
--- see those (design section 2). This is the part that the database does; the comparison is src/verifier.rs.
+-- see those (design section 2). This is the part that the database does; the comparison is src/link/stale_hashes/mod.rs.
+
+-- Earlier ones handed out the password hash itself; other columns are another function.
+drop function if exists session_reaper.unverified(text[], integer);
 
 -- Each link is looked at once, after a grace: a session that goes on with a new key carries the old hash until its
--- request ends. Whoever holds the row of hash_reading compares. The links stay locked until end_stale().
+-- request ends. Whoever holds the row of hash_check compares. The links stay locked until end_stale().
 create or replace function session_reaper.take_unverified(
-    most integer, grace_s double precision,
-    out place text, out linked_us bigint, out data bytea, out password text)
+    most integer, grace_s double precision, out place text, out linked_us bigint)
 returns setof record
 language plpgsql
 security definer
@@ -19,17 +21,15 @@ declare
     since timestamptz;
 begin
     select h.verified_to into since
-        from session_reaper.hash_reading h
+        from session_reaper.hash_check h
         where not session_reaper.is_paused()
         for update skip locked;
     if not found then
         return;
     end if;
     return query
-        select l.ctid::text, (extract(epoch from l.linked_at) * 1000000)::bigint, :data, :password
+        select l.ctid::text, (extract(epoch from l.linked_at) * 1000000)::bigint
         from session_reaper.user_session l
-        join :"session_schema".:"session_table" s on s.:"session_key" = l.session_key
-        join :"user_schema".:"user_table" u on u.:"user_key" = l.user_id
         where l.linked_at > since
           and l.linked_at <= pg_catalog.clock_timestamp() - grace_s * interval '1 second'
         order by l.linked_at
@@ -39,7 +39,101 @@ end
 $$;
 
 comment on function session_reaper.take_unverified(integer, double precision) is
-    'Sessions whose hash of the password has not been compared yet, with their data and their users'' password hashes, oldest link first.';
+    'Sessions whose hash of the password has not been compared yet, oldest link first.';
+
+-- The daemon's role may be stolen, so it never gets a password hash: it brings the key, and is told what Django would have
+-- written under that into a session. As COPY in binary, because a parameter can reach the server's log, and a line of text
+-- would stand in the context of an error (P7). Kept for the transaction alone, in this connection.
+create or replace view session_reaper.hash_key as
+select null::bytea as inner_block, null::bytea as outer_block where false;
+
+comment on view session_reaper.hash_key is
+    'Takes the keys with which unverified() computes what a session has to carry, by COPY, and keeps them until the transaction ends. Shows nothing.';
+comment on column session_reaper.hash_key.inner_block is 'The block that HMAC puts before the message.';
+comment on column session_reaper.hash_key.outer_block is 'The block that HMAC puts before the digest of that.';
+
+create or replace function session_reaper.keep_hash_key()
+returns trigger
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    keys text := nullif(pg_catalog.current_setting('session_reaper.hash_keys', true), '');
+begin
+    -- An assignment, which no extension that logs statements gets to see.
+    keys := pg_catalog.set_config('session_reaper.hash_keys', pg_catalog.concat_ws(
+        ',', keys, pg_catalog.encode(new.inner_block, 'hex') || pg_catalog.encode(new.outer_block, 'hex')), true);
+    return new;
+end
+$$;
+
+comment on function session_reaper.keep_hash_key() is 'Keeps a key that was copied into hash_key until the transaction ends.';
+
+create or replace trigger keep_hash_key
+    instead of insert on session_reaper.hash_key
+    for each row
+    execute function session_reaper.keep_hash_key();
+
+create or replace function session_reaper.hashes_of(password bytea)
+returns bytea[]
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    keys text := nullif(pg_catalog.current_setting('session_reaper.hash_keys', true), '');
+    hashes bytea[] := '{}';
+    key text;
+begin
+    if password is null then
+        return null;
+    end if;
+    foreach key in array pg_catalog.string_to_array(coalesce(keys, ''), ',') loop
+        hashes := hashes || pg_catalog.sha256(
+            pg_catalog.decode(pg_catalog.right(key, 128), 'hex')
+            || pg_catalog.sha256(pg_catalog.decode(pg_catalog.left(key, 128), 'hex') || password));
+    end loop;
+    return hashes;
+end
+$$;
+
+comment on function session_reaper.hashes_of(bytea) is
+    'HMAC-SHA256 of a password hash under each of the keys that this transaction has brought. For the functions of this schema only.';
+
+-- In the order of "places", so that the caller, who may not be given all of them at once, asks for the others next.
+create or replace function session_reaper.unverified(places text[], most_bytes integer, out data bytea, out hashes bytea[])
+returns setof record
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set jit = off
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    link record;
+    bytes bigint := 0;
+begin
+    for link in
+        select :raw_data as raw, :password as password
+        from pg_catalog.unnest(places) with ordinality as p (place, number)
+        left join session_reaper.user_session l on l.ctid = p.place::tid
+        left join :"session_schema".:"session_table" s on s.:"session_key" = l.session_key
+        left join :"user_schema".:"user_table" u on u.:"user_key" = l.user_id
+        order by p.number
+    loop
+        select d.data into data from session_reaper.data_of(link.raw) d;
+        hashes := session_reaper.hashes_of(session_reaper.text_of(link.password));
+        return next;
+        bytes := bytes + coalesce(pg_catalog.octet_length(data), 0);
+        exit when bytes >= most_bytes;
+    end loop;
+end
+$$;
+
+comment on function session_reaper.unverified(text[], integer) is
+    'The data of these links'' sessions, and what Django would write into them for the passwords that their users have now, under each key; up to "most_bytes" of data, and one row at least; null where they cannot be had.';
 
 create or replace function session_reaper.end_stale(places text[], verified_to_us bigint)
 returns bigint
@@ -62,7 +156,7 @@ begin
         values (session_reaper.request('session', stale.user_id, 'stale hash', 'all', null), stale.session_key);
         ended := ended + 1;
     end loop;
-    update session_reaper.hash_reading h
+    update session_reaper.hash_check h
     set verified_to = greatest(
         h.verified_to, '1970-01-01 00:00:00+00'::timestamptz + verified_to_us * interval '1 microsecond');
     return ended;

@@ -1,35 +1,23 @@
 -- Linking a session to its user, from any app.
 
--- What the statement that reads the password hash can see. Handed back when the session is linked, it lets a
--- login that verified an older password be recognised although it inserts its session much later. STABLE,
--- so that it sees what the rest of the statement sees; a volatile function returned what came after.
---
--- Whoever reads the hash that his own transaction has just changed has seen the change, and the login that he hands this
--- to is not to end (P2). Whoever reads it before, in the transaction that changes it afterwards, has not (P1).
-create or replace function session_reaper.credential_version(user_id :user_key_type)
-returns text
-language sql
-stable
-security definer
+-- Whether the session is there; it is locked then. Where that cannot be found out, because a right or the table itself is
+-- missing, it counts as being there: the foreign key decides, which works by other rights. The app's login goes on (P8).
+create or replace function session_reaper.lock_session(wanted :session_key_base_type)
+returns boolean
+language plpgsql
 set search_path = pg_catalog, pg_temp
-set enable_seqscan = off
-set enable_hashjoin = off
-set enable_mergejoin = off
 as $$
-    select coalesce(
-        (select session_reaper.seen_with(pg_catalog.pg_current_snapshot(), o.xid, exists (
-            select
-            from session_reaper.change c
-            join session_reaper.revocation r on r.change_id = c.id
-            where c.xid = o.xid and c.begun_at = pg_catalog.now()
-              and (r.scope = 'all' or r.user_id = credential_version.user_id)))
-         from (select pg_catalog.pg_current_xact_id_if_assigned() as xid) o
-         where o.xid is not null),
-        pg_catalog.pg_current_snapshot())::text
+#variable_conflict use_variable
+begin
+    perform from :"session_schema".:"session_table" s where s.:"session_key" = wanted for update;
+    return found;
+exception when others or assert_failure then
+    return true;
+end
 $$;
 
-comment on function session_reaper.credential_version(:user_key_type) is
-    'To be read in the same statement as the password hash, and handed to link_session(): a session linked under an older version is dead on arrival. Opaque.';
+comment on function session_reaper.lock_session(:session_key_base_type) is
+    'Locks a session; false if it is gone. For the functions of this schema only.';
 
 -- The call for an app that would rather not handle errors: it locks both rows before it inserts, so that the
 -- foreign keys cannot fail. A failed one would write the session key into the server's log (P7).
@@ -42,30 +30,46 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- As strong as adopt_link() needs it: two who got the weaker lock would wait for each other there (P6).
-    perform from :"session_schema".:"session_table" s
-        where s.:"session_key" = link_session.session_key for update;
-    if not found then
-        return false;
-    end if;
-    perform from :"user_schema".:"user_table" u where u.:"user_key" = link_session.user_id for key share;
-    if not found then
+    if not session_reaper.lock_session(link_session.session_key) or not session_reaper.lock_user(link_session.user_id) then
         return false;
     end if;
     insert into session_reaper.user_session as l (session_key, user_id, credential_version)
     values (link_session.session_key, link_session.user_id, link_session.credential_version)
     on conflict on constraint user_session_pkey do update
-        set user_id = excluded.user_id, credential_version = excluded.credential_version, read = false
+        set user_id = excluded.user_id, credential_version = excluded.credential_version, from_data = false
         -- The daemon may have found the same user in the session already, and knows of no version.
         where l.user_id is distinct from excluded.user_id or excluded.credential_version is not null;
     return true;
+exception when foreign_key_violation then
+    return false;
 end
 $$;
 
 comment on function session_reaper.link_session(:session_key_type, :user_key_type, text) is
     'Notes that this user is logged in to this session, in the transaction that logs in. Returns false if the session or the user is gone.';
 
+-- A user who is known by another key now is no new login: then there is none with the old key any more, or this
+-- transaction has given it to somebody else. Where that cannot be found out, the link stays as old as it is (P1).
+create or replace function session_reaper.is_another_login(old_id :user_key_type, new_id :user_key_type)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+    return new_id is distinct from old_id
+        and coalesce(pg_catalog.current_setting('session_reaper.renamed', true), '') = ''
+        and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = old_id);
+exception when others or assert_failure then
+    return false;
+end
+$$;
+
+comment on function session_reaper.is_another_login(:user_key_type, :user_key_type) is
+    'Whether a link that names another user now is a login of that user. For the functions of this schema only.';
+
 -- A session that changes hands is as young as its new user; a version that was handed back says what the
--- login saw. One that cannot be read saw nothing: the session counts as older than every change.
+-- login saw.
 create or replace function session_reaper.date_link()
 returns trigger
 language plpgsql
@@ -77,29 +81,20 @@ begin
     -- when its users' key grows, and PostgreSQL refuses that for a column that a trigger names.
     -- And who reads a session for its user dates the link himself.
     if tg_op = 'UPDATE'
-        and (new.read
+        and (new.from_data
             or new.user_id is not distinct from old.user_id
                 and new.credential_version is not distinct from old.credential_version)
     then
         return new;
     end if;
-    -- A user who is known by another key now is no new login: then there is none with the old key any more, or this
-    -- transaction has given it to somebody else.
-    if tg_op = 'UPDATE' and new.user_id is distinct from old.user_id
-        and coalesce(pg_catalog.current_setting('session_reaper.renamed', true), '') = ''
-        and exists (select from :"user_schema".:"user_table" u where u.:"user_key" = old.user_id)
-    then
+    if tg_op = 'UPDATE' and session_reaper.is_another_login(old.user_id, new.user_id) then
         new.xid := pg_catalog.pg_current_xact_id();
-        new.begun_at := pg_catalog.now();
+        new.begun_at := case when pg_catalog.now() > pg_catalog.clock_timestamp() then '-infinity' else pg_catalog.now() end;
         new.snapshot := pg_catalog.pg_current_snapshot();
         new.linked_at := pg_catalog.clock_timestamp();
     end if;
     if new.credential_version is not null then
-        begin
-            new.snapshot := new.credential_version::pg_snapshot;
-        exception when data_exception then
-            new.snapshot := '1:1:';
-        end;
+        new.snapshot := session_reaper.version_snapshot(new.credential_version);
     end if;
     return new;
 end
@@ -107,8 +102,43 @@ $$;
 
 comment on function session_reaper.date_link() is 'Dates a link by the transaction, or by the credential version, that made it.';
 
--- The changes that a version is older than may have settled long ago: they are opened again, and where there
--- is no daemon the session ends here.
+-- One is enough, because it ends the session. One that was swept may have settled long ago; one that nobody has looked at
+-- yet matters where no daemon serves.
+create or replace function session_reaper.revocation_after(
+    linked :session_key_base_type, of_user :user_key_type, link_xid xid8, link_begun_at timestamptz, link_snapshot pg_snapshot)
+returns bigint
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+set enable_seqscan = off
+set enable_bitmapscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+    select d.id from session_reaper.deciding(of_user, linked, link_xid, link_begun_at, link_snapshot) d (id)
+    union all
+    (select r.id
+    from (
+        select u.* from session_reaper.revocation u
+        where u.user_id = of_user :user_key_collation and u.scope = 'user' and u.changed_at is null
+        union all
+        select e.* from session_reaper.revocation e
+        where e.user_id is null and e.scope = 'all' and e.changed_at is null
+    ) r
+    join session_reaper.change c on c.id = r.change_id
+    where session_reaper.is_older(link_xid, link_begun_at, link_snapshot, c.xid, c.begun_at, c.at, c.newer_from, r.policy)
+      and not session_reaper.is_kept(linked, r.keep_digest, r.policy)
+    limit 1)
+    limit 1
+$$;
+
+comment on function session_reaper.revocation_after(:session_key_base_type, :user_key_type, xid8, timestamptz, pg_snapshot) is
+    'A revocation that ends a session with this link, whatever its state; null if there is none. For the functions of this schema only.';
+
+-- The revocation may have settled long ago: it is opened again, and where there is no daemon the session ends here. Where it
+-- cannot be opened, because somebody else has changed it since this transaction's snapshot, a new revocation names the
+-- session: an insert meets nobody, and the app's login goes on.
 create or replace function session_reaper.hold_link_against_changes()
 returns trigger
 language plpgsql
@@ -116,7 +146,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    reopened bigint[];
+    held bigint[];
 begin
     if tg_op = 'UPDATE'
         and new.user_id is not distinct from old.user_id
@@ -124,26 +154,26 @@ begin
     then
         return null;
     end if;
-    with stale as (
+    held := array[session_reaper.revocation_after(new.session_key, new.user_id, new.xid, new.begun_at, new.snapshot)];
+    if held[1] is null then
+        return null;
+    end if;
+    begin
         update session_reaper.revocation r
         set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
-        from session_reaper.change c
-        where c.id = r.change_id
-          and r.id = any (array(
-            select u.id from session_reaper.revocation u where u.user_id = new.user_id and u.scope = 'user'
-            union all
-            select e.id from session_reaper.revocation e where e.scope = 'all'))
-          and session_reaper.is_older(new.xid, new.begun_at, new.snapshot, c.xid, c.begun_at, c.at, r.policy)
-          and not session_reaper.is_kept(new.session_key, r.keep_digest, r.policy)
-        returning r.id
-    )
-    select pg_catalog.array_agg(s.id) into reopened from stale s;
-    if reopened is not null then
+        where r.id = any (held);
+    exception when others or assert_failure then
+        held := array[session_reaper.request('session', new.user_id, 'stale version', 'all', null)];
+        insert into session_reaper.revoked_key (revocation_id, session_key) values (held[1], new.session_key);
+    end;
+    begin
         perform session_reaper.announce();
         if not session_reaper.is_served() then
-            perform session_reaper.sweep(reopened, 1, true);
+            perform session_reaper.sweep_inline(held, 1);
         end if;
-    end if;
+    exception when others or assert_failure then
+        update session_reaper.revocation r set last_error = sqlstate where r.id = held[1];
+    end;
     return null;
 end
 $$;
@@ -163,9 +193,9 @@ as $$
 declare
     known record;
 begin
-    perform from :"session_schema".:"session_table" s where s.:"session_key" = new.session_key for update;
+    perform session_reaper.lock_session(new.session_key);
     delete from session_reaper.user_session l
-        where l.session_key = new.session_key and l.read
+        where l.session_key = new.session_key and l.from_data
         returning l.user_id, l.xid, l.begun_at, l.snapshot into known;
     if found and known.user_id = new.user_id then
         new.xid := known.xid;
@@ -188,8 +218,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     if :reads then
-        perform session_reaper.read_all_again('truncated');
+        perform session_reaper.backfill_again('truncated');
     end if;
+    return null;
+exception when others or assert_failure then
+    perform session_reaper.miss('write', sqlstate);
     return null;
 end
 $$;
@@ -205,7 +238,7 @@ create or replace trigger links_truncated
 create or replace trigger adopt_link
     before insert on session_reaper.user_session
     for each row
-    when (not new.read)
+    when (not new.from_data)
     execute function session_reaper.adopt_link();
 
 create or replace trigger date_link

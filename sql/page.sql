@@ -1,23 +1,4 @@
--- Reading the session table itself, page by page: after the installation, and whenever writes were not noted.
-
--- After the installation, and whenever writes were not noted, every session has to be read. Asked for in the
--- transaction that attaches the triggers, which waits for all writers: what they wrote before is in the table, what they
--- write afterwards is in the queue.
-create or replace function session_reaper.read_all_again(why text)
-returns void
-language sql
-security definer
-set search_path = pg_catalog, pg_temp
-as $$
-    -- In this order: whoever cuts pages holds that row, and whoever reads one never waits for it.
-    update session_reaper.table_reading t
-    set complete = false, reason = why, begun_at = pg_catalog.clock_timestamp(), finished_at = null,
-        sessions = 0, linked = 0, reached = null;
-    delete from session_reaper.page;
-    delete from session_reaper.opened_anonymous;
-$$;
-
-comment on function session_reaper.read_all_again(text) is 'Has every session read for the user in it.';
+-- The backfill: linking the session table itself, page by page: after the installation, and whenever writes were not noted.
 
 -- The next page of the table in key order, for whoever calls page() and link_page() in the same transaction.
 create or replace function session_reaper.claim_page(most integer, out id bigint, out completed boolean)
@@ -27,7 +8,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     completed := false;
-    if session_reaper.is_paused() then
+    if session_reaper.is_paused() or session_reaper.read_what_was_missed() then
         return;
     end if;
     id := session_reaper.free_page();
@@ -52,7 +33,7 @@ $$;
 
 comment on function session_reaper.free_page() is 'Locks a page that nobody has read or has in hand.';
 
--- Cuts off the next pages, so many that several may read for a while. The reading is complete when no page is left and
+-- Cuts off the next pages, so many that several may read for a while. The backfill is complete when no page is left and
 -- no more can be cut.
 create or replace function session_reaper.cut_pages(most integer)
 returns boolean
@@ -64,19 +45,20 @@ set enable_bitmapscan = off
 set jit = off
 set row_security = off
 as $$
+#variable_conflict use_variable
 declare
     pages constant integer := 16;
     after_key :session_key_base_type;
     last_key :session_key_base_type;
 begin
-    select t.reached into after_key from session_reaper.table_reading t where not t.complete for update skip locked;
+    select t.reached into after_key from session_reaper.backfill t where not t.complete for update skip locked;
     if not found then
         return false;
     end if;
     with read as (
         delete from session_reaper.page p where p.done returning p.sessions, p.linked
     )
-    update session_reaper.table_reading t
+    update session_reaper.backfill t
     set sessions = t.sessions + r.sessions, linked = t.linked + r.linked
     from (select pg_catalog.sum(d.sessions)::bigint as sessions, pg_catalog.sum(d.linked)::bigint as linked from read d) r
     where r.sessions is not null;
@@ -98,12 +80,11 @@ begin
         insert into session_reaper.page (after_key, to_key) values (after_key, last_key);
         after_key := last_key;
     end loop;
-    select p.to_key into last_key from session_reaper.page p order by p.id desc limit 1;
-    if found then
-        update session_reaper.table_reading t set reached = last_key;
+    if exists (select from session_reaper.page) then
+        update session_reaper.backfill t set reached = after_key;
         return false;
     end if;
-    update session_reaper.table_reading t
+    update session_reaper.backfill t
     set complete = true, reached = null, finished_at = pg_catalog.clock_timestamp();
     delete from session_reaper.opened_anonymous;
     return true;
@@ -132,19 +113,22 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
     select t.begun_at
-    from session_reaper.table_reading t
+    from session_reaper.backfill t
     where exists (select from session_reaper.user_session l where l.linked_at < t.begun_at)
 $$;
 
 comment on function session_reaper.older_links() is
-    'When this reading of the table was asked for, if there are links from before; null in the first one.';
+    'When this backfill was asked for, if there are links from before; null in the first one.';
 
 -- Handles are digests, since the page is looked up again in another statement, and by then rows may have moved. Sessions
--- that the app has linked are passed over, and so are those that were linked since this reading was asked for. An older
+-- that the app has linked are passed over, and so are those that were linked since this backfill was asked for. An older
 -- link that was read says whose the session was before writes went by unnoted, and not whose it is. Those in the queue
 -- are passed over, too: what stands there says how old their logins are, while what is found here counts as older than
 -- everything (P2).
-create or replace function session_reaper.page(page_id bigint, out digest bytea, out data bytea)
+--
+-- A page of large data is cut where "most_bytes" have been handed out: what is behind is a page of its own.
+create or replace function session_reaper.page(
+    page_id bigint, most_bytes integer default 16777216, out digest bytea, out data bytea, out is_refused boolean)
 returns setof record
 language plpgsql
 security definer
@@ -155,15 +139,18 @@ set enable_bitmapscan = off
 set jit = off
 set row_security = off
 as $$
+#variable_conflict use_variable
 declare
     after_key :session_key_base_type;
     last_key :session_key_base_type;
     -- Without older links the indexes alone tell what is linked.
     older_than timestamptz := session_reaper.older_links();
+    session record;
+    bytes bigint := 0;
 begin
     select p.after_key, p.to_key into strict after_key, last_key from session_reaper.page p where p.id = page_id;
-    return query
-        select session_reaper.key_digest(s.:"session_key"), :data
+    for session in
+        select s.:"session_key" as session_key, :raw_data as raw
         from (
             -- By the two indexes alone, side by side: where nearly all are linked, hardly any data are looked at.
             select k.:"session_key" as session_key
@@ -173,7 +160,7 @@ begin
                 select
                 from session_reaper.user_session l
                 where l.session_key = k.:"session_key"
-                  and (older_than is null or not l.read or l.linked_at >= older_than)
+                  and (older_than is null or not l.from_data or l.linked_at >= older_than)
                   and (after_key is null or l.session_key > after_key) and l.session_key <= last_key)
             offset 0
         ) n
@@ -181,12 +168,25 @@ begin
             select d.* from :"session_schema".:"session_table" d where d.:"session_key" = n.session_key offset 0) s
         where n.session_key <> all (array(
             select u.session_key
-            from session_reaper.queue_reading q
-            cross join lateral session_reaper.unread_since(q.read_to) u));
+            from session_reaper.drain q
+            cross join lateral session_reaper.pending_since(q.drained_to) u))
+        order by s.:"session_key"
+    loop
+        digest := session_reaper.key_digest(session.session_key);
+        select d.data, d.is_refused into data, is_refused from session_reaper.data_of(session.raw) d;
+        return next;
+        bytes := bytes + coalesce(pg_catalog.octet_length(data), 0);
+        if bytes >= most_bytes and session.session_key < last_key then
+            insert into session_reaper.page (after_key, to_key) values (session.session_key, last_key);
+            update session_reaper.page p set to_key = session.session_key where p.id = page_id;
+            exit;
+        end if;
+    end loop;
 end
 $$;
 
-comment on function session_reaper.page(bigint) is 'The data of those sessions of the claimed page whose links do not say whose they are.';
+comment on function session_reaper.page(bigint, integer) is
+    'The data of those sessions of the claimed page whose links do not say whose they are, up to "most_bytes" and one session at least.';
 
 -- Where a link goes, what was read has to stand there still, or whoever has logged in since would lose the one that he
 -- has got: "seen" are digests of the data. Nobody can save these sessions now until the commit; whoever was about to is
@@ -201,6 +201,7 @@ set enable_bitmapscan = off
 set jit = off
 set row_security = off
 as $$
+#variable_conflict use_variable
 declare
     freed :session_key_base_type[];
 begin
@@ -208,12 +209,12 @@ begin
         select s.:"session_key"
         from rows from (pg_catalog.unnest(keys), pg_catalog.unnest(unlink_unchanged.seen)) as c (session_key, seen)
         join :"session_schema".:"session_table" s on s.:"session_key" = c.session_key
-        where pg_catalog.sha256(:data) is not distinct from c.seen
+        where pg_catalog.sha256((session_reaper.data_of(:raw_data)).data) is not distinct from c.seen
         order by s.:"session_key"
         for no key update of s skip locked);
     freed := array(
         select l.session_key from session_reaper.user_session l
-        where l.session_key = any (freed) and l.read
+        where l.session_key = any (freed) and l.from_data
         order by l.session_key
         for update skip locked);
     delete from session_reaper.user_session l where l.session_key = any (freed);
@@ -224,11 +225,74 @@ $$;
 comment on function session_reaper.unlink_unchanged(:session_key_base_type[], bytea[]) is
     'Takes away those links of these sessions that were read, where the data have these digests still and nobody is in the way; returns their keys.';
 
--- Links what was found in that page, as older than everything: nobody knows when these logged in. A link that was read
+create or replace function session_reaper.read_later(keys :session_key_base_type[], begun_at timestamptz, snapshot pg_snapshot)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    insert into session_reaper.pending_link (session_key, was_there, xid, begun_at, snapshot)
+    select k.session_key, true, '0', read_later.begun_at, read_later.snapshot from pg_catalog.unnest(keys) as k (session_key)
+$$;
+
+comment on function session_reaper.read_later(:session_key_base_type[], timestamptz, pg_snapshot) is
+    'Notes sessions of a page that somebody held, as old as the page''s others. For link_page() only.';
+
+-- Who was found, where that is not what the links say. Of an older link that names somebody else, what was read is handed on,
+-- too: it has to stand there still when that link goes.
+create or replace function session_reaper.news_of_page(
+    page_id bigint, digests bytea[], user_texts bytea[], seen bytea[],
+    out keys :session_key_base_type[], out user_ids :user_key_type[],
+    out changed_keys :session_key_base_type[], out changed_users :user_key_type[], out changed_seen bytea[])
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    after_key :session_key_base_type;
+    last_key :session_key_base_type;
+    -- Looking for each of a million sessions would take its time.
+    older_than timestamptz := session_reaper.older_links();
+begin
+    select p.after_key, p.to_key into strict after_key, last_key from session_reaper.page p where p.id = page_id;
+    select pg_catalog.array_agg(f.session_key) filter (where not f.is_linked and f.user_id is not null),
+        pg_catalog.array_agg(f.user_id) filter (where not f.is_linked and f.user_id is not null),
+        pg_catalog.array_agg(f.session_key) filter (where f.is_linked),
+        pg_catalog.array_agg(f.user_id) filter (where f.is_linked),
+        pg_catalog.array_agg(f.seen) filter (where f.is_linked)
+        into keys, user_ids, changed_keys, changed_users, changed_seen
+        from (
+            select s.:"session_key" as session_key, r.user_id, r.seen, l.user_id is not null as is_linked
+            from rows from (
+                pg_catalog.unnest(digests), pg_catalog.unnest(user_texts),
+                pg_catalog.unnest(session_reaper.as_user_keys(user_texts)), pg_catalog.unnest(news_of_page.seen)
+            ) as r (digest, user_text, user_id, seen)
+            join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = r.digest
+            left join lateral (
+                -- By the key: old statistics would have all links looked through by another index.
+                select o.user_id from session_reaper.user_session o
+                where older_than is not null and o.session_key = s.:"session_key" and o.from_data and o.linked_at < older_than
+                offset 0) l on true
+            where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
+              -- Whose it is must be known, and be news.
+              and (r.user_id is not null or r.user_text is null)
+              and l.user_id is distinct from r.user_id
+        ) f;
+end
+$$;
+
+comment on function session_reaper.news_of_page(bigint, bytea[], bytea[], bytea[]) is
+    'Of what was found in these sessions of a page: those without a link, and those whose older link names somebody else. For link_page() only.';
+
+-- Links what was found in that page, as old as it may be: nobody knows when these logged in. A link that was read
 -- before and names somebody else goes, and so does one of a session that is nobody's now. The same user's stays as it
 -- is, because it knows how old it is (P2).
 create or replace function session_reaper.link_page(
-    page_id bigint, digests bytea[], user_texts bytea[], seen bytea[], out sessions bigint)
+    page_id bigint, digests bytea[], user_texts bytea[], seen bytea[], out linked bigint)
 language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
@@ -238,12 +302,9 @@ set enable_bitmapscan = off
 set jit = off
 set row_security = off
 as $$
+#variable_conflict use_variable
 declare
-    after_key :session_key_base_type;
-    last_key :session_key_base_type;
-    -- Looking for each of a million sessions would take its time.
-    older_than timestamptz := session_reaper.older_links();
-    made bigint := 0;
+    oldest record;
     busy :session_key_base_type[] := '{}';
     keys :session_key_base_type[];
     user_ids :user_key_type[];
@@ -252,32 +313,12 @@ declare
     changed_seen bytea[];
     freed :session_key_base_type[];
 begin
-    select p.after_key, p.to_key into strict after_key, last_key
-        from session_reaper.page p where p.id = page_id and not p.done for update;
+    linked := 0;
+    select p.id into strict page_id from session_reaper.page p where p.id = page_id and not p.done for update;
+    select a.begun_at, a.snapshot into oldest from session_reaper.least_age() a;
     if pg_catalog.cardinality(digests) > 0 then
-        select pg_catalog.array_agg(f.session_key) filter (where not f.is_linked and f.user_id is not null),
-            pg_catalog.array_agg(f.user_id) filter (where not f.is_linked and f.user_id is not null),
-            pg_catalog.array_agg(f.session_key) filter (where f.is_linked),
-            pg_catalog.array_agg(f.user_id) filter (where f.is_linked),
-            pg_catalog.array_agg(f.seen) filter (where f.is_linked)
-            into keys, user_ids, changed_keys, changed_users, changed_seen
-            from (
-                select s.:"session_key" as session_key, r.user_id, r.seen, l.user_id is not null as is_linked
-                from rows from (
-                    pg_catalog.unnest(digests), pg_catalog.unnest(user_texts),
-                    pg_catalog.unnest(session_reaper.as_user_keys(user_texts)), pg_catalog.unnest(link_page.seen)
-                ) as r (digest, user_text, user_id, seen)
-                join :"session_schema".:"session_table" s on session_reaper.key_digest(s.:"session_key") = r.digest
-                left join lateral (
-                    -- By the key: old statistics would have all links looked through by another index.
-                    select o.user_id from session_reaper.user_session o
-                    where older_than is not null and o.session_key = s.:"session_key" and o.read and o.linked_at < older_than
-                    offset 0) l on true
-                where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
-                  -- Whose it is must be known, and be news.
-                  and (r.user_id is not null or r.user_text is null)
-                  and l.user_id is distinct from r.user_id
-            ) f;
+        select n.* into keys, user_ids, changed_keys, changed_users, changed_seen
+            from session_reaper.news_of_page(page_id, digests, user_texts, link_page.seen) n;
     end if;
     if changed_keys is not null then
         freed := session_reaper.unlink_unchanged(changed_keys, changed_seen);
@@ -286,27 +327,69 @@ begin
             user_ids || pg_catalog.array_agg(c.user_id) filter (where c.session_key = any (freed) and c.user_id is not null)
             into busy, keys, user_ids
             from rows from (pg_catalog.unnest(changed_keys), pg_catalog.unnest(changed_users)) as c (session_key, user_id);
-        insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
-        select b.session_key, true, '0', '-infinity', '1:1:' from pg_catalog.unnest(busy) as b (session_key);
+        perform session_reaper.read_later(busy, oldest.begun_at, oldest.snapshot);
     end if;
     if keys is not null then
-        select f.linked, f.busy into made, busy
+        select f.linked, f.busy into linked, busy
             from session_reaper.link_found(
                 keys, user_ids,
                 pg_catalog.array_fill('0'::xid8, array[pg_catalog.cardinality(keys)]),
-                pg_catalog.array_fill('-infinity'::timestamptz, array[pg_catalog.cardinality(keys)]),
-                pg_catalog.array_fill('1:1:'::pg_snapshot, array[pg_catalog.cardinality(keys)])) f;
-        insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
-        select b.session_key, true, '0', '-infinity', '1:1:' from pg_catalog.unnest(busy) as b (session_key);
+                pg_catalog.array_fill(oldest.begun_at, array[pg_catalog.cardinality(keys)]),
+                pg_catalog.array_fill(oldest.snapshot, array[pg_catalog.cardinality(keys)])) f;
+        perform session_reaper.read_later(busy, oldest.begun_at, oldest.snapshot);
     end if;
-    select pg_catalog.count(*) into sessions
-        from :"session_schema".:"session_table" s
-        where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key;
-    update session_reaper.page p
-    set done = true, sessions = link_page.sessions, linked = made
-    where p.id = page_id;
 end
 $$;
 
 comment on function session_reaper.link_page(bigint, bytea[], bytea[], bytea[]) is
-    'Links the sessions of the page that claim_page() took, and unlinks those in which nobody was found (no text); returns how many it had, linked or not.';
+    'Links these sessions of the page that claim_page() took, and unlinks those in which nobody was found (no text); returns how many it has linked.';
+
+-- Whatever fails on one of these sessions fails no statement, which would say so in the server's log: the caller halves
+-- them.
+create or replace function session_reaper.try_link_page(
+    page_id bigint, digests bytea[], user_texts bytea[], seen bytea[], out linked bigint, out is_refused boolean)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    is_refused := false;
+    linked := session_reaper.link_page(page_id, digests, user_texts, seen);
+exception when others or assert_failure then
+    if not session_reaper.is_of_the_row(sqlstate) then
+        raise;
+    end if;
+    is_refused := true;
+end
+$$;
+
+comment on function session_reaper.try_link_page(bigint, bytea[], bytea[], bytea[]) is
+    'link_page(), or that it fails on what stands in one of these sessions.';
+
+create or replace function session_reaper.finish_page(page_id bigint, linked bigint, out sessions bigint)
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_custom_plan
+set enable_seqscan = off
+set enable_bitmapscan = off
+set jit = off
+set row_security = off
+as $$
+#variable_conflict use_variable
+declare
+    after_key :session_key_base_type;
+    last_key :session_key_base_type;
+begin
+    select p.after_key, p.to_key into strict after_key, last_key from session_reaper.page p where p.id = page_id;
+    select pg_catalog.count(*) into sessions
+        from :"session_schema".:"session_table" s
+        where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key;
+    update session_reaper.page p
+    set done = true, sessions = finish_page.sessions, linked = finish_page.linked
+    where p.id = page_id;
+end
+$$;
+
+comment on function session_reaper.finish_page(bigint, bigint) is
+    'Notes that this page has been read and how many of its sessions were linked; returns how many it had, linked or not.';

@@ -3,34 +3,6 @@
 -- number, which survives a new name, or else by name, which survives a column that is dropped and added. Slow, and
 -- that is fine for so long. Changes are noted as ever (P3), and wait.
 
-create or replace function session_reaper.is_paused()
-returns boolean
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-    select exists (select from session_reaper.pause)
-$$;
-
-comment on function session_reaper.is_paused() is
-    'Whether nothing is to be ended or purged for now, because the site migrates.';
-
-create or replace function session_reaper.column_now(relation oid, number smallint, known_as name)
-returns name
-language sql
-stable
-set search_path = pg_catalog, pg_temp
-as $$
-    select a.attname
-    from pg_catalog.pg_attribute a
-    where a.attrelid = relation and not a.attisdropped and (a.attnum = number or a.attname = known_as)
-    order by a.attnum = number desc
-    limit 1
-$$;
-
-comment on function session_reaper.column_now(oid, smallint, name) is
-    'What a column is called now; null if there is none. For the functions of this schema only.';
-
 -- A key that does not fit our own type yet, such as the first one beyond integer, is kept as text until resume has
 -- changed that type.
 create or replace function session_reaper.request_in_pause(for_user text, why text, under_policy text, keep_session text)
@@ -72,25 +44,31 @@ begin
     then
         return null;
     end if;
-    if tg_op = 'UPDATE' then
-        execute pg_catalog.format('select ($1).%1$I is distinct from ($2).%1$I', watched_column)
-            into counts using old, new;
-    end if;
-    if counts and tg_nargs > 6 then
-        begin
+    begin
+        if tg_op = 'UPDATE' then
+            execute pg_catalog.format('select ($1).%1$I is distinct from ($2).%1$I', watched_column)
+                into counts using old, new;
+        end if;
+        if counts and tg_nargs > 6 then
             execute pg_catalog.format('select ($1).%I = %L', watched_column, tg_argv[6]) into counts using changed;
-        exception when data_exception or undefined_function then
-            -- Of its new type the column cannot have that value: every change counts (fail closed).
-            counts := true;
-        end;
-    end if;
+        end if;
+    exception when others or assert_failure then
+        -- Of its new type the column cannot be compared, or cannot have that value: every change counts (fail closed).
+        counts := true;
+    end;
     if counts then
         execute pg_catalog.format('select ($1).%I::text', owner_column) into user_id using changed;
-        if user_id is not null then
+        if user_id is not null and not (session_reaper.is_replica() and session_reaper.arrives_by_itself()) then
             perform session_reaper.request_in_pause(user_id, tg_argv[0], tg_argv[1],
                 pg_catalog.current_setting('session_reaper.keep_session', true));
         end if;
     end if;
+    return null;
+exception when others or assert_failure then
+    if not session_reaper.is_replica() then
+        raise;
+    end if;
+    perform session_reaper.miss('change', sqlstate);
     return null;
 end
 $$;
@@ -110,7 +88,11 @@ declare
 begin
     execute pg_catalog.format('select ($1).%I::text', session_reaper.column_now(tg_relid, tg_argv[0]::smallint, tg_argv[1]))
         into user_id using old;
-    perform session_reaper.end_sessions_of_deleted(cast(user_id as :user_key_type));
+    if session_reaper.is_replica() then
+        perform session_reaper.end_sessions_of_arrived(cast(user_id as :user_key_type));
+    else
+        perform session_reaper.end_sessions_of_deleted(cast(user_id as :user_key_type));
+    end if;
     return null;
 exception when data_exception then
     return null;
@@ -135,6 +117,11 @@ declare
 begin
     execute pg_catalog.format('select ($1).%1$I::text, ($2).%1$I::text', key) into from_key, to_key using old, new;
     if from_key is distinct from to_key then
+        if session_reaper.is_replica() then
+            perform session_reaper.follow_arrived_user(cast(from_key as :user_key_type), cast(to_key as :user_key_type));
+            return null;
+        end if;
+        perform session_reaper.hold_links(cast(from_key as :user_key_type));
         perform session_reaper.follow_user(cast(from_key as :user_key_type), cast(to_key as :user_key_type));
         update session_reaper.user_session l
         set user_id = cast(to_key as :user_key_type)
@@ -162,13 +149,17 @@ declare
 begin
     execute pg_catalog.format('select ($1).%1$I::text, ($2).%1$I::text', key) into from_key, to_key using old, new;
     if from_key is distinct from to_key then
+        if session_reaper.is_replica() then
+            perform session_reaper.follow_arrived_session(
+                cast(from_key as :session_key_base_type), cast(to_key as :session_key_base_type));
+            return null;
+        end if;
         perform session_reaper.follow_session(cast(from_key as :session_key_base_type), cast(to_key as :session_key_base_type));
+        -- Without the foreign key, the link of a session that is gone is still there.
+        delete from session_reaper.user_session l where l.session_key = cast(to_key as :session_key_base_type);
         update session_reaper.user_session l
         set session_key = cast(to_key as :session_key_base_type)
         where l.session_key = cast(from_key as :session_key_base_type);
-        if :evicts then
-            perform session_reaper.note_deleted(cast(from_key as :session_key_base_type));
-        end if;
     end if;
     return null;
 exception when data_exception or unique_violation then

@@ -9,26 +9,109 @@ begin
         select p.oid
         from pg_catalog.pg_proc p
         where p.pronamespace = 'session_reaper'::pg_catalog.regnamespace
-          and p.proname = 'purge_expired'
+          and p.proname in ('purge_expired', 'purge_each', 'purge_together')
           and p.oid is distinct from pg_catalog.to_regprocedure('session_reaper.purge_expired(:expires_type, integer, bigint)')
+          and p.oid is distinct from
+              pg_catalog.to_regprocedure('session_reaper.purge_each(:session_key_base_type[], :expires_type[])')
+          and p.oid is distinct from
+              pg_catalog.to_regprocedure('session_reaper.purge_together(tid[], :session_key_base_type[], :expires_type[])')
     loop
         execute pg_catalog.format('drop function %s', other);
     end loop;
 end
 $$;
 
--- Takes the oldest ones that nobody holds: whoever saves a session while it expires wins. The deletion cascades to the
--- link, so one whose link somebody holds, as whoever deletes the user does, is passed over, too: nothing here waits for a
--- row while it holds others (P6). What the site's own objects wait for in the deletion cannot be seen beforehand. It gets
--- a moment that is far below any deadlock_timeout, and where that does not do, the batch ends there, so that the app gets
--- its rows back.
+-- One that cannot be deleted, because something of the site's refers to it, must not keep the others (P8); what is caught
+-- here is not written to the server's log, where its text could quote a key (P7).
+create or replace function session_reaper.purge_each(
+    keys :session_key_base_type[], times :expires_type[],
+    out gone :session_key_base_type[], out refused bigint, out looked_at bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+    gone := '{}';
+    refused := 0;
+    looked_at := cardinality(keys);
+    for i in 1 .. looked_at loop
+        begin
+            perform from :"session_schema".:"session_table" s
+                where s.:"session_key" = keys[i] and :expires_raw between times[1] and times[cardinality(times)]
+                for update of s skip locked;
+            continue when not found;
+            perform from session_reaper.user_session l where l.session_key = keys[i] for update skip locked;
+            continue when not found
+                and exists (select from session_reaper.user_session l where l.session_key = keys[i]);
+            delete from :"session_schema".:"session_table" s where s.:"session_key" = keys[i];
+            if found then
+                gone := gone || keys[i];
+            else
+                refused := refused + 1;
+            end if;
+        exception
+            -- Somebody uses what belongs to it. The next batch begins behind it, and the next pass tries it again.
+            when lock_not_available or deadlock_detected then
+                looked_at := i;
+                exit;
+            when others or assert_failure then
+                refused := refused + 1;
+        end;
+    end loop;
+end
+$$;
+
+comment on function session_reaper.purge_each(:session_key_base_type[], :expires_type[]) is
+    'Deletes these sessions one by one; says which are gone, how many could not be deleted, and how many were looked at before one was met that somebody uses. For purge_expired() only.';
+
+-- Nothing here waits for a row while it holds others (P6): the deletion cascades to the link, so a session whose link somebody
+-- holds, as whoever deletes the user does, is passed over like one that is held itself.
+--
+-- One plan for all batches, through indexes, as sql/sweep.sql has it: it holds for PostgreSQL's own statement behind the foreign
+-- key, too, which was planned anew for each session.
+create or replace function session_reaper.purge_together(
+    places tid[], keys :session_key_base_type[], times :expires_type[],
+    out gone :session_key_base_type[], out refused bigint)
+language plpgsql
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set enable_hashjoin = off
+set enable_mergejoin = off
+set jit = off
+as $$
+#variable_conflict use_variable
+declare
+    free :session_key_base_type[];
+begin
+    -- Looked at again under the lock: one may have been saved meanwhile. Its new version stands elsewhere then, and its old place
+    -- may hold another session, so key and time are asked for, too. They are found by their places, since a look by their keys
+    -- took as long as the deletion; "is true" keeps the planner from the indexes, whose plan would be kept for larger batches.
+    free := array(
+        select s.:"session_key" from :"session_schema".:"session_table" s
+        where s.ctid = any (places) and (s.:"session_key" in (select unnest(keys))) is true
+          and (:expires_raw between times[1] and times[cardinality(times)]) is true
+        for update of s skip locked);
+    free := session_reaper.with_free_links(free);
+    with purged as (
+        delete from :"session_schema".:"session_table" s where s.:"session_key" = any (free)
+        returning s.:"session_key" as session_key
+    )
+    select coalesce(array_agg(p.session_key), '{}') into gone from purged p;
+    refused := cardinality(free) - cardinality(gone);
+end
+$$;
+
+comment on function session_reaper.purge_together(tid[], :session_key_base_type[], :expires_type[]) is
+    'Deletes those of these sessions that nobody holds, all or, where one fails it, none; says which are gone, and how many stayed though nothing failed. For purge_expired() only.';
+
+-- Takes the oldest ones that nobody holds: whoever saves a session while it expires wins. What the site's own objects wait
+-- for in the deletion cannot be seen beforehand. It gets a moment that is far below any deadlock_timeout, and where that
+-- does not do, the batch ends there, so that the app gets its rows back.
 --
 -- Begins where the last batch left off, because its dead rows are still in the index, and reading past them for every
 -- batch is what makes a long purge slower and slower. Where that was is a time, and how many of that time were looked at
 -- and left: a whole batch of them must not hide what comes behind. Not a key, which the daemon would have to send (P7).
---
--- One that cannot be deleted, because something of the site's refers to it, must not keep the others (P8); what is caught
--- here is not written to the server's log, where its text could quote a key (P7).
 create or replace function session_reaper.purge_expired(
     inout reached :expires_type, most integer, inout passed bigint default 0, out deleted bigint, out refused bigint)
 language plpgsql
@@ -36,14 +119,11 @@ security definer
 set search_path = pg_catalog, pg_temp
 set row_security = off
 as $$
+#variable_conflict use_variable
 declare
+    places tid[];
     keys :session_key_base_type[];
     times :expires_type[];
-    locked :session_key_base_type[];
-    linked :session_key_base_type[];
-    unlinked :session_key_base_type[];
-    busy :session_key_base_type[];
-    free :session_key_base_type[];
     gone :session_key_base_type[] := '{}';
     looked_at bigint;
 begin
@@ -55,9 +135,9 @@ begin
         return;
     end if;
     set constraints all immediate;
-    select array_agg(e.session_key), array_agg(e.expires) into keys, times
+    select array_agg(e.place), array_agg(e.session_key), array_agg(e.expires) into places, keys, times
         from (
-            select s.:"session_key" as session_key, :expires_raw as expires
+            select s.ctid as place, s.:"session_key" as session_key, :expires_raw as expires
             from :"session_schema".:"session_table" s
             where :is_expired and :expires_raw >= coalesce(reached, :expires_least)
             order by :expires_raw, s.:"session_key"
@@ -71,51 +151,10 @@ begin
     looked_at := cardinality(keys);
     set local lock_timeout = '10ms';
     begin
-        -- Looked at again under the lock: one may have been saved meanwhile. Asked in this way, so that the index on the
-        -- time, if it is read, is not read beyond them (tried: with a plain "has expired" it was, to its end, for every
-        -- batch). Inside of this block, so that a failure lets go of them all.
-        locked := array(
-            select s.:"session_key" from :"session_schema".:"session_table" s
-            where s.:"session_key" = any (keys) and :expires_raw between times[1] and times[cardinality(times)]
-            for update of s skip locked);
-        linked := array(
-            select l.session_key from session_reaper.user_session l
-            where l.session_key = any (locked)
-            for update skip locked);
-        unlinked := array(select unnest(locked) except select unnest(linked));
-        busy := array(select l.session_key from session_reaper.user_session l where l.session_key = any (unlinked));
-        free := array(select unnest(locked) except select unnest(busy));
-        with purged as (
-            delete from :"session_schema".:"session_table" s where s.:"session_key" = any (free)
-            returning s.:"session_key" as session_key
-        )
-        select coalesce(array_agg(p.session_key), '{}') into gone from purged p;
-        refused := cardinality(free) - cardinality(gone);
-    exception when others then
-        for i in 1 .. looked_at loop
-            begin
-                perform from :"session_schema".:"session_table" s
-                    where s.:"session_key" = keys[i] and :expires_raw between times[1] and times[cardinality(times)]
-                    for update of s skip locked;
-                continue when not found;
-                perform from session_reaper.user_session l where l.session_key = keys[i] for update skip locked;
-                continue when not found
-                    and exists (select from session_reaper.user_session l where l.session_key = keys[i]);
-                delete from :"session_schema".:"session_table" s where s.:"session_key" = keys[i];
-                if found then
-                    gone := gone || keys[i];
-                else
-                    refused := refused + 1;
-                end if;
-            exception
-                -- Somebody uses what belongs to it. The next batch begins behind it, and the next pass tries it again.
-                when lock_not_available or deadlock_detected then
-                    looked_at := i;
-                    exit;
-                when others then
-                    refused := refused + 1;
-            end;
-        end loop;
+        -- Inside of this block, so that a failure lets go of them all.
+        select t.gone, t.refused into gone, refused from session_reaper.purge_together(places, keys, times) t;
+    exception when others or assert_failure then
+        select e.gone, e.refused, e.looked_at into gone, refused, looked_at from session_reaper.purge_each(keys, times) e;
     end;
     deleted := cardinality(gone);
     passed := case when times[looked_at] = reached then passed else 0 end + (

@@ -27,3 +27,47 @@ as $$
 $$;
 
 comment on function session_reaper.is_served() is 'Whether a daemon listens to this database now.';
+
+-- For people: a daemon that cannot say who it is serves all the same. What others have left is passed over where somebody
+-- holds it (P6).
+create or replace function session_reaper.enrol(host text, version text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    delete from session_reaper.daemon d
+    where d.pid = any (array(
+        select o.pid
+        from session_reaper.daemon o
+        where o.pid = pg_backend_pid() or not exists (
+            select from pg_catalog.pg_locks l where l.locktype = 'advisory' and l.classid = 1397903442 and l.pid = o.pid)
+        for update skip locked));
+    insert into session_reaper.daemon (pid, host, version) values (pg_backend_pid(), host, version)
+    on conflict do nothing;
+exception when others then
+    null;
+end
+$$;
+
+comment on function session_reaper.enrol(text, text) is 'Notes which daemon serves on this connection. Never fails.';
+
+create or replace function session_reaper.serving_daemons()
+returns setof session_reaper.daemon
+language sql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    select d.*
+    from session_reaper.daemon d
+    where exists (
+        select
+        from pg_catalog.pg_locks l
+        where l.locktype = 'advisory' and l.classid = 1397903442 and l.objsubid = 2 and l.granted and l.pid = d.pid
+          and l.database = (select b.oid from pg_catalog.pg_database b where b.datname = pg_catalog.current_database()))
+    order by d.since
+$$;
+
+comment on function session_reaper.serving_daemons() is 'Who serves this database, as far as they have said who they are.';

@@ -1,4 +1,4 @@
--- What the triggers on the site's tables do. That they are there is the business of src/schema/triggers.rs,
+-- What the triggers on the site's tables do. That they are there is the business of src/schema/objects/triggers/,
 -- which attaches them one table a transaction and only where they differ.
 
 -- After the update and for each row, with a WHEN that compares: Django's save() writes every column, and a
@@ -9,13 +9,20 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    changed :user_key_type;
 begin
     -- A hash rewritten at login, because its algorithm got stronger, is no change of password. Django treats
     -- it as one, and so does this, unless the app says otherwise for the transaction.
-    if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') <> 'on' then
-        perform session_reaper.request('user', new.:"user_key", tg_argv[0], tg_argv[1],
-            pg_catalog.current_setting('session_reaper.keep_session', true));
+    if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') = 'on' then
+        return null;
     end if;
+    begin
+        changed := new.:"user_key";
+    exception when undefined_column then
+        changed := session_reaper.user_key_in(pg_catalog.to_jsonb(new));
+    end;
+    perform session_reaper.request_change(changed, tg_argv[0], tg_argv[1]);
     return null;
 end
 $$;
@@ -35,17 +42,61 @@ declare
     changed record := case when tg_op = 'DELETE' then old else new end;
     user_id :user_key_type;
 begin
-    execute pg_catalog.format('select ($1).%I', tg_argv[2]) into user_id using changed;
+    execute pg_catalog.format('select ($1).%I', session_reaper.column_now(tg_relid, tg_argv[2]::smallint, tg_argv[3]))
+        into user_id using changed;
     if user_id is not null and coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') <> 'on' then
-        perform session_reaper.request('user', user_id, tg_argv[0], tg_argv[1],
-            pg_catalog.current_setting('session_reaper.keep_session', true));
+        perform session_reaper.request_change(user_id, tg_argv[0], tg_argv[1]);
     end if;
     return null;
 end
 $$;
 
 comment on function session_reaper.factor_changed() is
-    'Asks for the sessions of a user to end whose row in another table has come, changed or gone. Arguments: reason, policy, and the column that names the user.';
+    'Asks for the sessions of a user to end whose row in another table has come, changed or gone. Arguments: reason, policy, number and name of the column that names the user.';
+
+-- The foreign keys are about to delete or change the links of a user, one after the other. Whoever deletes several sessions
+-- of his in one transaction comes by the links in an order of his own, so that the two would wait for each other, though the
+-- site's own tables have nothing to do with each other. So all the links are locked before, or none: where one is held by
+-- somebody else, the others are let go of, and only that one is waited for (P8).
+create or replace function session_reaper.hold_links(of_user :user_key_type)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    busy :session_key_base_type;
+begin
+    loop
+        begin
+            select b.session_key into busy
+            from (
+                select l.session_key from session_reaper.user_session l where l.user_id = of_user
+                except
+                select h.session_key from (
+                    select l.session_key from session_reaper.user_session l
+                    where l.user_id = of_user
+                    order by l.session_key
+                    for update skip locked) h
+            ) b
+            limit 1;
+            if not found then
+                return;
+            end if;
+            -- The end of a subtransaction that fails is what lets locks go.
+            raise exception using errcode = 'P0SR1';
+        exception when sqlstate 'P0SR1' then null;
+        end;
+        begin
+            perform from session_reaper.user_session l where l.session_key = busy for update;
+            raise exception using errcode = 'P0SR1';
+        exception when sqlstate 'P0SR1' then null;
+        end;
+    end loop;
+end
+$$;
+
+comment on function session_reaper.hold_links(:user_key_type) is
+    'Locks all links of a user, and waits for those that somebody else holds without holding any other. For the functions of this schema only.';
 
 -- The foreign key is about to delete the links, after which nobody knows which sessions were the user's. So
 -- they are noted by key.
@@ -58,18 +109,70 @@ declare
     revocation bigint;
 begin
     -- The cascade waits for these anyway. One whose session is just getting another key is noted by that.
-    perform from session_reaper.user_session l where l.user_id = gone order by l.session_key for update;
+    perform session_reaper.hold_links(gone);
     -- Where sessions are read for their users, one may not have been read yet.
     if :reads or exists (select from session_reaper.user_session l where l.user_id = gone) then
         revocation := session_reaper.request('session', gone, 'deleted', 'all', null);
-        insert into session_reaper.revoked_key (revocation_id, session_key, read)
-        select revocation, l.session_key, l.read from session_reaper.user_session l where l.user_id = gone;
+        insert into session_reaper.revoked_key (revocation_id, session_key, from_data)
+        select revocation, l.session_key, l.from_data from session_reaper.user_session l where l.user_id = gone;
     end if;
 end
 $$;
 
 comment on function session_reaper.end_sessions_of_deleted(:user_key_type) is
     'Asks for the sessions of a user who is gone to end, by their keys. For the functions of this schema only.';
+
+-- The foreign key takes no link along.
+create or replace function session_reaper.end_sessions_of_arrived(gone :user_key_type)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if not session_reaper.arrives_by_itself() then
+        perform session_reaper.end_sessions_of_deleted(gone);
+    end if;
+    delete from session_reaper.user_session l where l.user_id = gone;
+exception when others or assert_failure then
+    perform session_reaper.miss('change', sqlstate);
+end
+$$;
+
+comment on function session_reaper.end_sessions_of_arrived(:user_key_type) is
+    'end_sessions_of_deleted() for a deletion that arrives by replication. Never fails.';
+
+create or replace function session_reaper.follow_arrived_user(from_key :user_key_type, to_key :user_key_type)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform session_reaper.follow_user(from_key, to_key);
+    update session_reaper.user_session l set user_id = to_key where l.user_id = from_key;
+exception when others or assert_failure then
+    perform session_reaper.miss('change', sqlstate);
+end
+$$;
+
+comment on function session_reaper.follow_arrived_user(:user_key_type, :user_key_type) is
+    'follow_user() for a key whose change arrives by replication, with the links. Never fails.';
+
+create or replace function session_reaper.follow_arrived_session(
+    from_key :session_key_base_type, to_key :session_key_base_type)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform session_reaper.follow_session(from_key, to_key);
+    update session_reaper.user_session l set session_key = to_key where l.session_key = from_key;
+exception when others or assert_failure then
+    perform session_reaper.miss('write', sqlstate);
+end
+$$;
+
+comment on function session_reaper.follow_arrived_session(:session_key_base_type, :session_key_base_type) is
+    'follow_session() for a key whose change arrives by replication, with the link. Never fails.';
 
 -- Runs after the delete, because a BEFORE trigger would record deletes that another trigger then vetoes, and before
 -- PostgreSQL's own RI_ triggers, because of its name.
@@ -79,8 +182,19 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    gone :user_key_type;
 begin
-    perform session_reaper.end_sessions_of_deleted(old.:"user_key");
+    begin
+        gone := old.:"user_key";
+    exception when undefined_column then
+        gone := session_reaper.user_key_in(pg_catalog.to_jsonb(old));
+    end;
+    if session_reaper.is_replica() then
+        perform session_reaper.end_sessions_of_arrived(gone);
+    else
+        perform session_reaper.end_sessions_of_deleted(gone);
+    end if;
     return null;
 end
 $$;
@@ -97,10 +211,17 @@ as $$
     -- For date_link(), which could take this for a login of somebody else.
     select pg_catalog.set_config('session_reaper.renamed', 'on', true);
     update session_reaper.pending_eviction p set user_id = to_key where p.user_id = from_key;
+    update session_reaper.revoked_key k set user_id = to_key where k.user_id = from_key;
     -- Whoever was deleted had the old key for good.
     update session_reaper.revocation r
     set user_id = to_key
-    where r.user_id = from_key and r.state <> 'settled' and not session_reaper.is_deletion(r.scope, r.reason)
+    where r.id = any (array(
+        -- There is an index for each.
+        select f.id from session_reaper.revocation f where f.user_id = from_key and f.changed_at is null
+        union all
+        select w.id from session_reaper.revocation w where w.user_id = from_key and w.changed_at is not null))
+      and r.state <> 'settled'
+      and not session_reaper.is_deletion(r.scope, r.reason)
 $$;
 
 comment on function session_reaper.follow_user(:user_key_type, :user_key_type) is
@@ -112,19 +233,93 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    from_key :user_key_type;
+    to_key :user_key_type;
 begin
-    perform session_reaper.follow_user(old.:"user_key", new.:"user_key");
+    begin
+        from_key := old.:"user_key";
+        to_key := new.:"user_key";
+    exception when undefined_column then
+        from_key := session_reaper.user_key_in(pg_catalog.to_jsonb(old));
+        to_key := session_reaper.user_key_in(pg_catalog.to_jsonb(new));
+    end;
+    if session_reaper.is_replica() then
+        perform session_reaper.follow_arrived_user(from_key, to_key);
+    else
+        perform session_reaper.hold_links(from_key);
+        perform session_reaper.follow_user(from_key, to_key);
+    end if;
     return null;
 end
 $$;
 
 comment on function session_reaper.user_renamed() is 'Lets open revocations follow a user whose key changes.';
 
+-- Revocations that name a session have to name it by its new key: that is the request itself. It may be named so already.
+create or replace function session_reaper.follow_revoked(
+    from_key :session_key_base_type, to_key :session_key_base_type)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Whoever deletes the user holds the link, and has named this session by its old key once it is to be had.
+    perform from session_reaper.user_session l where l.session_key = from_key for update;
+    with named as (
+        delete from session_reaper.revoked_key k where k.session_key = from_key returning k.*
+    )
+    insert into session_reaper.revoked_key (revocation_id, session_key, from_data, ended, grace_over, user_id)
+    select n.revocation_id, to_key, n.from_data, n.ended, n.grace_over, n.user_id from named n
+    on conflict on constraint revoked_key_pkey do nothing;
+end
+$$;
+
+comment on function session_reaper.follow_revoked(:session_key_base_type, :session_key_base_type) is
+    'Lets revocations that name a session follow it when its key changes. For the functions of this schema only.';
+
 -- The session that an app asked to keep is known by a digest of its key, also to revocations that have settled, since a
--- link that is read later may open them again (P2). And what was noted to be read under the old key is noted under the
--- new one. Where too much waits to look for it, or the table is being read, which may have passed the new key already, the
--- session counts as older than every change (P1).
-create or replace function session_reaper.follow_session(
+-- link that is read later may open them again (P2).
+create or replace function session_reaper.follow_kept(
+    from_key :session_key_base_type, to_key :session_key_base_type)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    update session_reaper.revocation r
+    set keep_digest = (session_reaper.keep_digests(to_key))[
+        pg_catalog.array_position(session_reaper.keep_digests(from_key), r.keep_digest)]
+    where r.keep_digest = any (session_reaper.keep_digests(from_key))
+$$;
+
+comment on function session_reaper.follow_kept(:session_key_base_type, :session_key_base_type) is
+    'Lets what an app asked to keep follow a session when its key changes. For the functions of this schema only.';
+
+-- The new key may be that of a session which is gone. Whether that one was opened anonymous says nothing of this one, which
+-- would pass for younger than it is (P1).
+create or replace function session_reaper.follow_opened(
+    from_key :session_key_base_type, to_key :session_key_base_type)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    delete from session_reaper.opened_anonymous o
+    where o.session_key = to_key
+      and not exists (select from session_reaper.opened_anonymous f where f.session_key = from_key);
+    with opened as (
+        delete from session_reaper.opened_anonymous o where o.session_key = from_key returning o.session_key
+    )
+    insert into session_reaper.opened_anonymous (session_key)
+    select to_key from opened
+    on conflict on constraint opened_anonymous_pkey do nothing
+$$;
+
+comment on function session_reaper.follow_opened(:session_key_base_type, :session_key_base_type) is
+    'Lets it be known that a session was opened anonymous when its key changes. For the functions of this schema only.';
+
+-- What was noted to be read under the old key is noted under the new one. Where too much waits to look for it, or the table
+-- is being read, which may have passed the new key already, the session counts as older than every change (P1).
+create or replace function session_reaper.follow_pending_link(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
 language plpgsql
@@ -133,40 +328,61 @@ as $$
 declare
     most constant integer := 10000;
 begin
-    -- Whoever deletes the user holds the link, and has named this session by its old key once it is to be had.
-    perform from session_reaper.user_session l where l.session_key = from_key for update;
-    update session_reaper.revoked_key k
-    set session_key = to_key
-    where k.session_key = from_key
-      and not exists (
-        select from session_reaper.revoked_key d
-        where d.revocation_id = k.revocation_id and d.session_key = to_key);
-    update session_reaper.revocation r
-    set keep_digest = (session_reaper.keep_digests(to_key))[
-        pg_catalog.array_position(session_reaper.keep_digests(from_key), r.keep_digest)]
-    where r.keep_digest = any (session_reaper.keep_digests(from_key));
     -- The foreign key takes a link along.
-    if not :reads or exists (select from session_reaper.user_session l where l.session_key in (from_key, to_key)) then
+    if exists (select from session_reaper.user_session l where l.session_key in (from_key, to_key)) then
         return;
     end if;
-    update session_reaper.opened_anonymous o set session_key = to_key where o.session_key = from_key;
+    perform session_reaper.follow_opened(from_key, to_key);
     with waiting as materialized (
         select u.*
-        from session_reaper.queue_reading q
-        cross join lateral session_reaper.unread_since(q.read_to, most) u
+        from session_reaper.drain q
+        cross join lateral session_reaper.pending_since(q.drained_to, most) u
     )
-    insert into session_reaper.unread (session_key, was_there, xid, begun_at, snapshot)
+    insert into session_reaper.pending_link (session_key, was_there, xid, begun_at, snapshot)
     select to_key, w.was_there, w.xid, w.begun_at, w.snapshot from waiting w where w.session_key = from_key
     union all
-    select to_key, true, '0', '-infinity', '1:1:'
+    select to_key, true, '0', a.begun_at, a.snapshot
+    from session_reaper.least_age() a
     where (select pg_catalog.count(*) from waiting) = most
-       or not (select t.complete from session_reaper.table_reading t)
+       or not (select t.complete from session_reaper.backfill t)
           and not exists (select from waiting w where w.session_key = from_key);
 end
 $$;
 
+comment on function session_reaper.follow_pending_link(:session_key_base_type, :session_key_base_type) is
+    'Lets what was noted to be read follow a session when its key changes. For the functions of this schema only.';
+
+-- Only what revocations ask for may fail the app's statement. Where the rest fails, every session is read again.
+create or replace function session_reaper.follow_session(
+    from_key :session_key_base_type, to_key :session_key_base_type)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    perform session_reaper.follow_revoked(from_key, to_key);
+    begin
+        perform session_reaper.follow_kept(from_key, to_key);
+        if :reads then
+            perform session_reaper.follow_pending_link(from_key, to_key);
+        end if;
+    exception when others or assert_failure then
+        if :reads then
+            perform session_reaper.miss('write', sqlstate);
+        end if;
+    end;
+    if :evicts then
+        begin
+            perform session_reaper.note_deleted(from_key);
+        exception when others or assert_failure then
+            perform session_reaper.miss('eviction', sqlstate);
+        end;
+    end if;
+end
+$$;
+
 comment on function session_reaper.follow_session(:session_key_base_type, :session_key_base_type) is
-    'Lets what is known of a session follow it when its key changes. For the functions of this schema only.';
+    'Lets what is known of a session follow it when its key changes, and the cache forget the old key. For the functions of this schema only.';
 
 create or replace function session_reaper.session_renamed()
 returns trigger
@@ -174,10 +390,21 @@ language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    from_key :session_key_base_type;
+    to_key :session_key_base_type;
 begin
-    perform session_reaper.follow_session(old.:"session_key", new.:"session_key");
-    if :evicts then
-        perform session_reaper.note_deleted(old.:"session_key");
+    begin
+        from_key := old.:"session_key";
+        to_key := new.:"session_key";
+    exception when undefined_column then
+        from_key := session_reaper.session_key_in(pg_catalog.to_jsonb(old));
+        to_key := session_reaper.session_key_in(pg_catalog.to_jsonb(new));
+    end;
+    if session_reaper.is_replica() then
+        perform session_reaper.follow_arrived_session(from_key, to_key);
+    else
+        perform session_reaper.follow_session(from_key, to_key);
     end if;
     return null;
 end
@@ -186,12 +413,13 @@ $$;
 comment on function session_reaper.session_renamed() is
     'Lets what is known of a session follow it when its key changes, and the cache forget the old key.';
 
--- The path is pinned because it decides which names are printed with their schema: two roles would read two texts.
+-- Pinned is what decides how names are printed: two roles would read two texts.
 create or replace function session_reaper.trigger_text(trigger oid)
 returns text
 language sql
 stable
 set search_path = pg_catalog, pg_temp
+set quote_all_identifiers = off
 as $$
     select pg_catalog.pg_get_triggerdef(trigger)
 $$;

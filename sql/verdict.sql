@@ -3,10 +3,11 @@
 
 -- A session is older than a change unless its login began after the change had committed. Visibility
 -- decides first, because it is exact; the clock only decides where a transaction saw the change though it
--- had begun before, and may have read the old password then.
+-- had begun before, and may have read the old password then. Once every transaction that was running at the change has
+-- ended, the clock has no say in what came after: it may have been set back since (P2).
 create or replace function session_reaper.is_older(
     link_xid xid8, link_begun_at timestamptz, link_snapshot pg_snapshot,
-    change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
+    change_xid xid8, change_begun_at timestamptz, change_at timestamptz, change_newer_from xid8, policy text)
 returns boolean
 language sql
 stable
@@ -20,12 +21,14 @@ return case
     when not pg_catalog.pg_visible_in_snapshot(change_xid, link_snapshot)
         and (pg_catalog.pg_visible_in_snapshot(change_xid, pg_catalog.pg_current_snapshot())
             or change_xid = pg_catalog.pg_current_xact_id_if_assigned()) then true
+    -- Its transaction was not running at the change.
+    when link_xid >= change_newer_from then false
     -- It saw the change in the end, but may have read the password before. A change without a stamp
     -- (its trigger was switched off) counts as the latest possible one: fail closed.
     else link_begun_at <= coalesce(change_at, 'infinity'::timestamptz)
 end;
 
-comment on function session_reaper.is_older(xid8, timestamptz, pg_snapshot, xid8, timestamptz, timestamptz, text) is
+comment on function session_reaper.is_older(xid8, timestamptz, pg_snapshot, xid8, timestamptz, timestamptz, xid8, text) is
     'Whether a change ends a session: the age rule. The link''s transaction, then the change''s.';
 
 -- The key itself or its SHA-256 may be given to keep a session, so that no statement log need hold a key.
@@ -95,3 +98,26 @@ return scope = 'session' and reason = 'deleted';
 
 comment on function session_reaper.is_deletion(text, text) is
     'Whether a revocation is that of a user who was deleted: it names the sessions that were his.';
+
+-- A key that a revocation has named ends whatever stands under it: it is the session that was asked for, or one that a
+-- request in flight has written back. Once the session has been ended, though, a link that names somebody else is no
+-- write-back, and neither is a login that is younger than the change (P2). A link that was read tells no login from a
+-- request that began before the change and writes the same user back after it, so it ends within the grace (P1). After
+-- the grace the age of the link decides, and where sessions are read, one without a link is nobody's.
+create or replace function session_reaper.is_named(
+    is_over boolean, has_ended boolean, of_deleted boolean, is_of_everybody boolean, named_user :user_key_type,
+    link_user :user_key_type, link_read boolean, link_is_older boolean)
+returns boolean
+language sql
+immutable
+parallel safe
+return case
+    when link_user is null then not is_over or not :reads
+    when link_is_older and (is_of_everybody or named_user is null or link_user = named_user) then true
+    when is_over then false
+    when has_ended or of_deleted then link_read and (named_user is null or link_user = named_user)
+    else true
+end;
+
+comment on function session_reaper.is_named(boolean, boolean, boolean, boolean, :user_key_type, :user_key_type, boolean, boolean) is
+    'Whether a revocation ends the session under a key that it has named: the key''s grace_over and ended, whether it is a deletion or of everybody, whose session it was, and the link that is there now.';

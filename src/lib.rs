@@ -1,41 +1,67 @@
-#![doc = include_str!("../README.md")]
+//! Ends a user's web sessions the moment their password changes, and keeps the session table clean.
 //!
-//! # Where to look
+//! This is the library behind the command `session-reaper`; `README.md` says what that does, `ARCHITECTURE.md` has the
+//! pictures, the tables and the glossary. It is public so that the tests can drive one part at a time, and promises no
+//! stable interface of its own.
 //!
-//! Modules stand in the order in which a change travels through them.
+//! # Map
+//!
+//! The five flows, in the order in which a change travels through them:
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`link`] | finds out whose each session is, so that there is something to end |
+//! | [`revoke`] | hears of a change, ends the older sessions, and settles once none can come back |
+//! | [`evict`] | makes caches forget what has ended |
+//! | [`purge`] | deletes what has expired |
+//! | [`policy`] | ends what is beyond the number of sessions, or the lifetime, that a user may have |
+//!
+//! What they stand on:
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`daemon`] | puts the workers of the five flows together and runs them until a signal comes |
+//! | [`worker`] | what all workers share: passes, rests, bells, telling what keeps failing |
+//! | [`process`] | signals, log lines, and what the service manager is told |
+//! | [`schema`] | what is ours in the database: installed, checked, paused, taken out again |
+//! | [`codec`] | the user in a session's data, for each framework |
+//! | [`cache`] | clients of Redis, Valkey, Memcached and Django's database cache |
+//! | [`connection`] | the way to the database: which one, how encrypted, one connection or a database |
+//! | [`settings`] | what an operator may set, from a file, variables and a preset |
+//!
+//! What people see of it:
+//!
+//! | room | what it does |
+//! |---|---|
+//! | [`command`] | the command line |
+//! | [`status`] | how it stands now, for people, scripts and Prometheus |
+//! | `monitor` | the same over HTTP, for Prometheus, health checks and browsers |
+//! | `doctor` | what keeps sessions from ending, or will |
+//! | `canary` | a revocation of our own now and then, which says whether one would work |
+//! | `history` | what was asked for, what came of it, and why a session is still there |
+//! | `demo` | the story told on a throw-away server |
+//!
+//! Imports run one way, from the commands down to the settings; `tests/structure` holds that.
 
-mod backoff;
-mod bell;
-pub mod building;
 pub mod cache;
+mod canary;
 pub mod codec;
 pub mod command;
 pub mod connection;
 pub mod daemon;
+#[doc(hidden)]
 pub mod demo;
 mod doctor;
-mod eviction;
-pub mod evictor;
-mod fitness;
-mod grace;
-mod horizon;
-mod inspector;
-pub mod listener;
-mod listening;
-mod logging;
-pub mod purger;
-pub mod reader;
-mod reading;
-pub mod requester;
-mod revocation;
-pub mod revoker;
-pub mod schedule;
+pub mod evict;
+mod history;
+pub mod link;
+mod monitor;
+pub mod policy;
+pub mod process;
+pub mod purge;
+pub mod revoke;
 pub mod schema;
 pub mod settings;
-pub mod settler;
-pub mod shutdown;
 pub mod status;
-mod supervisor;
-mod verifier;
 mod wording;
 pub mod worker;

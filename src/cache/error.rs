@@ -4,8 +4,6 @@ use std::io;
 
 use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
 
-use super::address::Address;
-
 /// Why nothing counts as evicted.
 ///
 /// Neither a client's own error nor the server's words are kept, not even as a source: both may quote keys and
@@ -15,6 +13,14 @@ pub enum Error {
     /// What the settings say about the cache makes no sense; the text is a sentence.
     #[error("{0}")]
     Settings(String),
+    /// A file of passwords is another user's.
+    #[error("cannot take the cache's password from {file}: {reason}; correct its permissions")]
+    NotReadable {
+        /// The file.
+        file: String,
+        /// What the operating system said.
+        reason: io::Error,
+    },
     /// A server did not confirm.
     #[error("the cache on {server} confirms no eviction: {failure}")]
     Server {
@@ -98,7 +104,7 @@ pub enum Failure {
 }
 
 impl Error {
-    pub(super) fn at(server: &Address) -> impl FnOnce(Failure) -> Self {
+    pub(super) fn at(server: &impl std::fmt::Display) -> impl FnOnce(Failure) -> Self {
         move |failure| Self::Server {
             server: server.to_string(),
             failure,

@@ -7,7 +7,6 @@
 
 mod address;
 mod error;
-mod key;
 mod memcached;
 mod opening;
 mod redis;
@@ -17,12 +16,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::settings;
+use crate::settings::{self, Names};
 use memcached::Memcached;
 use redis::{Cluster, Following, Sentinel, Servers};
 
 pub use error::{Error, Failure};
-pub use key::Names;
 
 /// A cache, its connections, and how it calls the entries of sessions. Owned by one worker.
 pub struct Cache {

@@ -1,6 +1,7 @@
 //! From the settings of a cache to its servers, not yet connected.
 
 use std::fmt::Display;
+use std::io::ErrorKind;
 use std::path::Path;
 
 use redis::RedisConnectionInfo;
@@ -136,7 +137,13 @@ fn with_password(
             "cannot take the cache's password from {file}: {what}; correct its path, its permissions or its content"
         ))
     };
-    let text = std::fs::read_to_string(file).map_err(|error| refuse(&error))?;
+    let text = std::fs::read_to_string(file).map_err(|reason| match reason.kind() {
+        ErrorKind::PermissionDenied => Error::NotReadable {
+            file: file.display().to_string(),
+            reason,
+        },
+        _ => refuse(&reason),
+    })?;
     match text.trim_end_matches(['\r', '\n']) {
         "" => Err(refuse(&"it is empty")),
         password => Ok(info.set_password(password)),

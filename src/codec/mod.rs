@@ -5,6 +5,7 @@
 //! of the input's length (P8). Nothing of the data is in what they answer but the user's id (P7).
 
 mod armour;
+mod blank;
 mod cursor;
 pub mod django;
 pub mod django_hash;
@@ -24,6 +25,7 @@ mod scs;
 mod setting;
 mod step;
 mod symfony;
+mod value_object;
 
 pub use format::{Codec, Format};
 pub use json::find_in_column;
@@ -78,11 +80,15 @@ pub enum Reason {
     NotKey,
     /// Several users are logged in to parts of the site, and the settings do not say which part counts.
     Ambiguous,
+    /// The database refuses to hand it out, as bytes that are no text in its encoding, or damaged ones.
+    Refused,
+    /// The database refuses the link to the user that was found.
+    NotLinkable,
 }
 
 impl Reason {
     /// Every reason, for whoever counts by it.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::Truncated,
         Self::TooLarge,
         Self::TooDeep,
@@ -96,6 +102,8 @@ impl Reason {
         Self::NotMap,
         Self::NotKey,
         Self::Ambiguous,
+        Self::Refused,
+        Self::NotLinkable,
     ];
 
     /// A word for metrics and logs.
@@ -114,6 +122,8 @@ impl Reason {
             Self::NotMap => "not_map",
             Self::NotKey => "not_key",
             Self::Ambiguous => "ambiguous",
+            Self::Refused => "refused",
+            Self::NotLinkable => "not_linkable",
         }
     }
 }
@@ -142,5 +152,7 @@ impl From<Result<Self, Reason>> for Found {
 mod fuzz;
 #[cfg(test)]
 mod round_trip;
+#[cfg(test)]
+mod runtimes;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use std::fmt;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::step::{Matches, Step};
+use super::value_object::ValueObject;
 use super::{Found, Reason};
 
 /// Follows steps and answers what it finds at their end. It reads to the end of the data, because where a key stands
@@ -148,11 +149,15 @@ impl<'de> Visitor<'de> for Seek<'_> {
         Ok(Found::Anonymous)
     }
 
-    // An object of PHP, whose properties are a map; or an extension type of MessagePack, which is no key.
+    // An object of PHP, whose properties are a map, and at the end of the way may hold the id; or an extension type of
+    // MessagePack, which is no key.
     fn visit_newtype_struct<D: Deserializer<'de>>(
         self,
         deserializer: D,
     ) -> Result<Found, D::Error> {
+        if self.steps.is_empty() {
+            return deserializer.deserialize_any(ValueObject::new(self.text));
+        }
         deserializer.deserialize_any(self)
     }
 }

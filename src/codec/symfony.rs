@@ -1,5 +1,5 @@
-//! Symfony's `sess_data`: PHP's own session format, `name|serialized name|serialized`, or with another handler one
-//! serialized array of the same. The attributes are `_sf2_attributes`; in them `_security_<firewall>` is a text that is
+//! Symfony's `sess_data`: PHP's own session format, `name|serialized name|serialized`; with the handler `php_binary` a byte
+//! with the length of each name in place of the `|`; and with `php_serialize` one serialized array of the same. The attributes are `_sf2_attributes`; in them `_security_<firewall>` is a text that is
 //! itself serialized: the token, which holds the user as an object of the app's own class.
 //!
 //! Tokens serialize to a list, whose inner lists are those of their parent classes, so the user is the first object
@@ -47,9 +47,16 @@ pub(super) fn find_user(data: &[u8], path: &[String]) -> Found {
 fn attributes(data: &[u8], seek: Seek) -> Result<Found, Reason> {
     let mut php = Php::new(data);
     let mut found = Found::Anonymous;
+    // No name begins with a control character, and none that Symfony gives has as many as 32 characters.
+    let is_binary = data.first().is_some_and(u8::is_ascii_control);
     while !php.cursor.is_at_end() {
-        let is_wanted = php.cursor.until(b'|')? == ATTRIBUTES.as_bytes();
-        if is_wanted {
+        let name = if is_binary {
+            let length = php.cursor.byte()?;
+            php.cursor.take(length.into())?
+        } else {
+            php.cursor.until(b'|')?
+        };
+        if name == ATTRIBUTES.as_bytes() {
             found = seek.deserialize(&mut php).map_err(|fault| fault.0)?;
         } else {
             IgnoredAny::deserialize(&mut php).map_err(|fault| fault.0)?;

@@ -2,22 +2,27 @@
 
 use std::process::ExitCode;
 
-use super::Failure;
+use super::{Failure, arguments::Doctor};
 use crate::{
     connection::Target,
     doctor::{self, Finding, Verdict},
     settings::Settings,
 };
 
-pub async fn doctor(target: &Target, settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
+pub async fn doctor(
+    arguments: &Doctor,
+    target: &Target,
+    settings: &Settings,
+) -> Result<ExitCode, Failure> {
     let findings = doctor::examine(target, settings).await;
-    if json {
+    if arguments.json {
         println!("{}", serde_json::to_string(&findings)?);
     } else {
         print(&findings);
     }
     let failed = count(&findings, Verdict::Fail) > 0;
-    Ok(if failed {
+    let warned = count(&findings, Verdict::Warn) > 0;
+    Ok(if failed || arguments.strict && warned {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
@@ -25,27 +30,32 @@ pub async fn doctor(target: &Target, settings: &Settings, json: bool) -> Result<
 }
 
 fn print(findings: &[Finding]) {
-    for Finding {
-        check,
-        verdict,
-        says,
-    } in findings
-    {
-        let verdict = match verdict {
+    for finding in findings.iter().filter(|finding| !finding.silenced) {
+        let verdict = match finding.verdict {
             Verdict::Ok => "ok",
             Verdict::Warn => "warn",
             Verdict::Fail => "FAIL",
         };
-        println!("{verdict:<4}  {check:<13}  {says}");
+        let name = finding.id.unwrap_or(finding.check);
+        println!("{verdict:<4}  {name:<27}  {}", finding.says);
+        if let Some(mend) = &finding.mend {
+            println!("{:35}{mend}", "");
+        }
     }
+    let silenced = findings.iter().filter(|finding| finding.silenced).count();
     println!(
-        "{} fail, {} to know",
+        "{} fail, {} to know{}",
         count(findings, Verdict::Fail),
-        count(findings, Verdict::Warn)
+        count(findings, Verdict::Warn),
+        match silenced {
+            0 => String::new(),
+            more => format!(", {more} silenced"),
+        }
     );
 }
 
+/// Those that count.
 fn count(findings: &[Finding], verdict: Verdict) -> usize {
-    let is = |finding: &&Finding| finding.verdict == verdict;
+    let is = |finding: &&Finding| finding.verdict == verdict && !finding.silenced;
     findings.iter().filter(is).count()
 }

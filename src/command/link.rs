@@ -3,23 +3,23 @@
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use tokio::time::Instant;
 
-use super::{Failure, arguments::Link};
+use super::{Failure, arguments::Link, meter::style};
 use crate::{
-    building,
-    connection::Target,
-    reader::Reader,
+    connection::{Error, Target},
+    link::{bulk, linker::Linker},
+    process::shutdown::{self, Stop},
     schema,
     settings::Settings,
-    shutdown::{self, Stop},
-    status::unread,
+    status::linking,
     wording::count_of,
     worker::InForce,
+    worker::passing::past_locks,
 };
 
-/// Others have the rest in hand: a daemon, or our own other connections.
+/// Others are linking the rest: a daemon, or our own other connections.
 const OTHERS_ARE_AT_IT: Duration = Duration::from_millis(20);
 
 /// Who says `link` does not want to wait. Each keeps a processor of the server busy at most, and so does each of what
@@ -38,25 +38,24 @@ pub async fn link(
     shutdown::heed_signals(stop.clone(), Arc::default())?;
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
-    let site = schema::check(&client, &settings.site).await?;
-    if !site.reading.reads() {
+    let site = past_locks(&stop, async || schema::check(&client, &settings.site).await).await?;
+    if !site.user_source.is_in_session() {
         println!("nothing to read: by the settings, the app links its sessions itself");
         return Ok(ExitCode::SUCCESS);
     }
     if arguments.again {
-        client
-            .batch_execute("/* command::link */ select session_reaper.read_all_again('asked for')")
-            .await
-            .map_err(crate::connection::Error::from)?;
+        past_locks(&stop, async || backfill_again(&client).await).await?;
     }
     let begun = Instant::now();
     let (sender, settings) = InForce::new(settings);
-    let reader = Reader::new(target.pool()?, settings, site.reading.clone());
-    let before = unread::read(&client).await?;
+    let linker = Linker::new(target.database()?, settings, site.user_source.clone());
+    let before = linking::read(&client).await?;
     let total = before.sessions_estimated.unwrap_or_default();
-    let bar = ProgressBar::new(u64::try_from(total).unwrap_or_default()).with_style(style()?);
-    drain(&reader).await?;
-    bar.set_message("reading");
+    let bar = ProgressBar::new(u64::try_from(total).unwrap_or_default()).with_style(style(
+        "{msg} {bar:40} {pos} of about {len} sessions, {per_sec}, {eta} left",
+    ));
+    past_locks(&stop, async || linker.drain().await).await?;
+    bar.set_message("linking");
     if link_beside(target, &site, &stop, &bar).await {
         sender.send_modify(|settings| {
             let link = &mut Arc::make_mut(settings).link;
@@ -64,61 +63,50 @@ pub async fn link(
         });
         bar.set_message("checking");
     }
-    let before = unread::read(&client).await?.sessions_read;
+    let before = linking::read(&client).await?.sessions_backfilled;
     bar.set_position(u64::try_from(before).unwrap_or_default());
-    try_join_all((0..CONNECTIONS).map(|_| read_pages(&reader, &client, &stop, &bar))).await?;
+    try_join_all((0..CONNECTIONS).map(|_| backfill_pages(&linker, &client, &stop, &bar))).await?;
     // What was locked for a moment, by one of these connections too, has been put there.
-    drain(&reader).await?;
+    past_locks(&stop, async || linker.drain().await).await?;
     bar.finish_and_clear();
     print(arguments, &client, begun).await
 }
 
 /// Links nearly all of them the quick way, if it may; pages do what is left, and all of it otherwise.
 async fn link_beside(target: &Target, site: &schema::Site, stop: &Stop, bar: &ProgressBar) -> bool {
-    let built = building::build(target, site, building::WORTHWHILE, stop, |read| {
-        bar.inc(read)
-    });
+    let built = bulk::build(target, site, bulk::WORTHWHILE, stop, |read| bar.inc(read));
     match built.await {
         Ok(built) => built,
         Err(error) => {
-            tracing::info!(%error, "the links could not be built beside their table; reading page by page");
+            tracing::info!(%error, "the links could not be built beside their table; linking page by page");
             false
         }
     }
 }
 
-/// Another `link` may be building, and keep the queue for as long.
-async fn drain(reader: &Reader) -> Result<(), crate::connection::Error> {
-    loop {
-        match reader.drain().await {
-            Err(error) if error.is_lock_timeout() => tokio::time::sleep(OTHERS_ARE_AT_IT).await,
-            result => return result,
-        }
-    }
+async fn backfill_again(client: &tokio_postgres::Client) -> Result<(), Error> {
+    client
+        .batch_execute("/* command::link */ select session_reaper.backfill_again('asked for')")
+        .await?;
+    Ok(())
 }
 
 /// Reads pages until there are none left, nobody else's either. Each page is one transaction, so that several may be read
 /// at once, and one that was interrupted is read by the next.
-async fn read_pages(
-    reader: &Reader,
+async fn backfill_pages(
+    linker: &Linker,
     client: &tokio_postgres::Client,
     stop: &Stop,
     bar: &ProgressBar,
-) -> Result<(), crate::connection::Error> {
+) -> Result<(), Error> {
     while !stop.is_stopped() {
-        match reader.read_page().await? {
+        match past_locks(stop, async || linker.backfill_page().await).await? {
             Some(sessions) => bar.inc(u64::try_from(sessions).unwrap_or_default()),
-            None if unread::read(client).await?.table_read => break,
+            None if linking::read(client).await?.backfilled => break,
             None => tokio::time::sleep(OTHERS_ARE_AT_IT).await,
         }
     }
     Ok(())
-}
-
-fn style() -> Result<ProgressStyle, Failure> {
-    Ok(ProgressStyle::with_template(
-        "{msg} {bar:40} {pos} of about {len} sessions, {per_sec}, {eta} left",
-    )?)
 }
 
 async fn print(
@@ -126,28 +114,28 @@ async fn print(
     client: &tokio_postgres::Client,
     begun: Instant,
 ) -> Result<ExitCode, Failure> {
-    let state = unread::read(client).await?;
+    let state = linking::read(client).await?;
     let seconds = begun.elapsed().as_secs_f64();
     if arguments.json {
         println!(
             "{}",
-            serde_json::json!({ "duration_s": seconds, "unread": state })
+            serde_json::json!({ "duration_s": seconds, "linking": state })
         );
-    } else if state.table_read {
+    } else if state.backfilled {
         println!(
             "every session has been read, {} in all, in {seconds:.2} s",
-            state.sessions_read
+            state.sessions_backfilled
         );
     } else {
         println!(
-            "stopped after {}; say it again to go on, or let the daemon",
-            count_of(state.sessions_read, "session")
+            "stopped after {}; run it again to go on, or leave the rest to the daemon",
+            count_of(state.sessions_backfilled, "session")
         );
     }
     for (about, says) in state.lines().iter().filter(|_| !arguments.json) {
         println!("{about:<10} {says}");
     }
-    Ok(if state.table_read {
+    Ok(if state.backfilled {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE

@@ -6,6 +6,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 use tokio::time::Instant;
 
+use crate::{settings::Environment, wording};
+
 /// How often a line is printed where there is no terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
@@ -20,8 +22,10 @@ impl Meter {
     /// Towards a total, where one is known.
     pub fn new(total: Option<u64>) -> Self {
         let bar = match total {
-            Some(total) => ProgressBar::new(total).with_style(style()),
-            None => ProgressBar::new_spinner(),
+            Some(total) => ProgressBar::new(total)
+                .with_style(style("{bar:40} {pos}/{len} sessions, {per_sec}, {msg}")),
+            None => ProgressBar::new_spinner()
+                .with_style(in_characters(ProgressStyle::default_spinner())),
         };
         bar.set_message("ending sessions");
         bar.enable_steady_tick(Duration::from_millis(100));
@@ -60,8 +64,17 @@ impl Meter {
     }
 }
 
-fn style() -> ProgressStyle {
-    ProgressStyle::with_template("{bar:40} {pos}/{len} sessions, {per_sec}, {msg}")
-        // The template is a constant, and every test that revokes everybody tries it.
-        .unwrap_or_else(|_| ProgressStyle::default_bar())
+/// How a bar looks, in characters that the terminal has. The template is a constant, and every test of a command that has
+/// a bar tries it.
+pub fn style(template: &str) -> ProgressStyle {
+    let style =
+        ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    in_characters(style)
+}
+
+fn in_characters(style: ProgressStyle) -> ProgressStyle {
+    if wording::is_utf8(&Environment::of_process()) {
+        return style;
+    }
+    style.progress_chars("#-").tick_chars("-\\|/ ")
 }

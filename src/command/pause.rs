@@ -5,12 +5,15 @@ use std::process::ExitCode;
 use super::Failure;
 use crate::{
     connection::Target,
+    process::shutdown::Stop,
     schema::{self, Resumed},
     settings::Settings,
+    worker::passing::past_locks,
 };
 
 pub async fn pause(target: &Target, settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
-    let (pause, already) = schema::pause(target, &settings.site).await?;
+    let pause = async || schema::pause(target, &settings.site).await;
+    let (pause, already) = past_locks(&Stop::default(), pause).await?;
     if json {
         println!(
             "{}",
@@ -28,7 +31,8 @@ ended or purged until `session-reaper resume`.",
 }
 
 pub async fn resume(target: &Target, settings: &Settings, json: bool) -> Result<ExitCode, Failure> {
-    let resumed = schema::resume(target, &settings.site).await?;
+    let resume = async || schema::resume(target, &settings.site).await;
+    let resumed = past_locks(&Stop::default(), resume).await?;
     if json {
         println!("{}", as_json(&resumed));
     } else {
@@ -81,8 +85,9 @@ fn sentences(resumed: &Resumed) -> Vec<String> {
     }
     for table in &resumed.unwatched {
         sentences.push(format!(
-            "{table} lost its triggers during the pause, as a table does that is created anew: changes made there \
-since then left no trace. If there may have been any, run `session-reaper revoke --all`."
+            "{table} was without our triggers for a while, as a table is that is created anew or restored with \
+--disable-triggers: changes made there meanwhile left no trace. If there may have been any, run `session-reaper \
+revoke --all`."
         ));
     }
     if resumed.waited > 0 {

@@ -2,16 +2,17 @@
 
 use std::process::ExitCode;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-use super::{Failure, arguments::Purge};
+use super::{Failure, arguments::Purge, meter::style};
 use crate::{
     connection::Target,
-    purger::{Purger, Report},
+    process::shutdown::{self, Stop},
+    purge::purger::{Purger, Report},
     schema,
     settings::Settings,
-    shutdown::{self, Stop},
     wording::{count, count_of},
+    worker::passing::past_locks,
 };
 
 pub async fn purge(
@@ -23,35 +24,35 @@ pub async fn purge(
     shutdown::heed_signals(stop.clone(), std::sync::Arc::default())?;
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
-    let site = schema::check(&client, &settings.site).await?;
-    schema::check_expiry(&client, &site).await?;
-    let purger = Purger::new(target.pool()?, &site);
-    let expired = purger.count_expired().await?;
+    let check = async || {
+        let site = schema::check(&client, &settings.site).await?;
+        schema::check_expiry(&client, &site).await?;
+        Ok::<_, schema::Error>(site)
+    };
+    let site = past_locks(&stop, check).await?;
+    let purger = Purger::new(target.database()?, &site);
+    let expired = past_locks(&stop, async || purger.count_expired().await).await?;
     if arguments.dry_run {
         print_count(expired, arguments.json);
         return Ok(ExitCode::SUCCESS);
     }
     // Hidden by itself where there is no terminal.
-    let bar = ProgressBar::new(u64::try_from(expired).unwrap_or_default()).with_style(style()?);
+    let bar = ProgressBar::new(u64::try_from(expired).unwrap_or_default()).with_style(style(
+        "purging {bar:40} {pos}/{len} sessions, {per_sec}, {eta} left",
+    ));
     let report = purger
         .purge(&settings.purge, &stop, |sessions| {
             bar.set_position(sessions)
         })
         .await?;
     bar.finish_and_clear();
-    purger.remember(&report).await?;
+    past_locks(&stop, async || purger.remember(&report).await).await?;
     print(&report, arguments.json);
     Ok(if report.taken {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
     })
-}
-
-fn style() -> Result<ProgressStyle, Failure> {
-    Ok(ProgressStyle::with_template(
-        "purging {bar:40} {pos}/{len} sessions, {per_sec}, {eta} left",
-    )?)
 }
 
 fn print_count(expired: i64, json: bool) {

@@ -3,15 +3,16 @@
 //! Everything that the rest of the daemon must not have to think about is here: libpq's variables and
 //! meanings, time-outs around every step, the settings of a session, and errors that never show a secret (P7).
 
-mod advice;
 mod error;
 mod failure;
 mod host;
+pub mod kept;
 mod parameters;
 mod passfile;
 mod pool;
 mod session;
 mod source;
+mod statement;
 mod target;
 mod tls;
 
@@ -22,10 +23,10 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-pub use deadpool_postgres::Pool;
-pub use error::Error;
+pub use error::{Error, is_lost_lock};
 pub use failure::Failure;
-pub use pool::{answered, discard, discard_idle, drop_useless};
+pub use pool::{Answer, Database};
+pub use source::named_by;
 pub use target::Target;
 pub(crate) use tls::verifying;
 
@@ -43,6 +44,12 @@ impl Target {
     /// The same for a connection that only listens: the server ends it by itself after this time of silence.
     pub async fn connect_idle(&self, at_most: Duration) -> Result<(Client, Connection), Error> {
         let options = format!("{} {}", self.options, session::idle_option(at_most));
+        self.connect_with(&options).await
+    }
+
+    /// The same for a connection on which nothing may take longer than this: whoever asked has left by then.
+    pub async fn connect_briefly(&self, at_most: Duration) -> Result<(Client, Connection), Error> {
+        let options = format!("{} {}", self.options, session::statement_option(at_most));
         self.connect_with(&options).await
     }
 

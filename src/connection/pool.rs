@@ -1,19 +1,48 @@
-//! The pool of connections for work.
+//! The one way to the database for work: a pool of connections, and a bound on every use of one.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use deadpool_postgres::{Connect, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Connect, Hook, HookError, Manager, ManagerConfig, Object, Pool, QueueMode, RecyclingMethod,
+    Runtime,
+};
 use tokio::{task::JoinHandle, time::timeout};
 use tokio_postgres::{Client, Config};
 
 use super::{Connection, Error, Failure, Target};
 
+/// Says of a new connection whether it may be used.
+pub type Condition = Box<dyn for<'a> Fn(&'a Client) -> Answer<'a> + Send + Sync>;
+
+/// What it says.
+pub type Answer<'a> =
+    Pin<Box<dyn Future<Output = Result<bool, tokio_postgres::Error>> + Send + 'a>>;
+
 impl Target {
-    /// The pool. It opens connections only when they are asked for, so this does not fail on a server that is
+    /// A pool of connections. They are opened only when they are asked for, so this does not fail on a server that is
     /// not there.
-    pub fn pool(&self) -> Result<Pool, Error> {
+    pub fn database(&self) -> Result<Database, Error> {
+        self.build(None)
+    }
+
+    /// The same, but no connection is handed out on which this has not come out true.
+    pub fn database_if(&self, may_be_used: Condition) -> Result<Database, Error> {
+        let hook = Hook::async_fn(move |client, _| {
+            let asked = may_be_used(client);
+            Box::pin(async move {
+                match asked.await {
+                    Ok(true) => Ok(()),
+                    Ok(false) => Err(HookError::message("")),
+                    Err(error) => Err(HookError::Backend(error)),
+                }
+            })
+        });
+        self.build(Some(hook))
+    }
+
+    fn build(&self, hook: Option<Hook>) -> Result<Database, Error> {
         // What follows is ignored by the connector below; deadpool only shows it, without the password.
         let config = self.hosts.first().map(|host| host.config().clone());
         let manager = Manager::from_connect(
@@ -24,59 +53,91 @@ impl Target {
                 recycling_method: RecyclingMethod::Fast,
             },
         );
-        Pool::builder(manager)
+        let mut builder = Pool::builder(manager);
+        if let Some(hook) = hook {
+            builder = builder.post_create(hook);
+        }
+        builder
             .max_size(self.pool_size)
             .runtime(Runtime::Tokio1)
+            // The one that worked last knows the statements and plans already; others have to find out.
+            .queue_mode(QueueMode::Lifo)
             // By default, each of them would be waited for without end.
             .create_timeout(Some(self.patience))
             .recycle_timeout(Some(self.patience))
-            // Whoever holds a connection gives it back after a transaction; see `answered`.
+            // Whoever holds a connection gives it back after a transaction; see `work`.
             .wait_timeout(Some(self.longest_transaction()))
             .build()
+            .map(Database)
             .map_err(|error| {
                 Error::Settings(format!("the pool of connections cannot be set up: {error}"))
             })
     }
 }
 
-/// Closes a pooled connection instead of giving it back: one that said 25006 leads to a server that was demoted,
-/// and nothing but connecting again finds the primary.
-pub fn discard(object: Object) {
-    drop(Object::take(object));
-}
+/// The way to the database for whatever works on it. Nobody gets at a connection without a bound on how long its work may
+/// take: over a half-open one nothing arrives, not even an error, and whoever waited for it would never work again.
+#[derive(Clone, Debug)]
+pub struct Database(pub(super) Pool);
 
-/// Closes every connection of a pool that nobody is using, after one of them turned out to lead to a server
-/// that was demoted.
-pub fn discard_idle(pool: &Pool) {
-    pool.retain(|_, _| false);
-}
-
-/// What is done about an error before another try: connections that lead to a server that was demoted, or
-/// nowhere any more, look no different from good ones until they are used.
-pub fn drop_useless(pool: &Pool, error: &Error) {
-    if error.is_read_only() || matches!(error, Error::HeartbeatLost) {
-        discard_idle(pool);
+impl Database {
+    /// Does a transaction's work on a connection, but gives up on a server that has not answered for longer than its own
+    /// `statement_timeout` would let it. The work is cancelled then and its connection closed.
+    ///
+    /// # Errors
+    /// Those of the work, that no connection is to be had, and that there was no answer.
+    pub async fn work<T>(
+        &self,
+        work: impl AsyncFnOnce(Object) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        self.within(async { work(self.0.get().await?).await }).await
     }
-}
 
-/// Does a transaction's work, but gives up on a server that has not answered for longer than its own
-/// `statement_timeout` would let it: over a half-open connection nothing arrives, not even an error, and whoever
-/// waited for it would never work again. The work is cancelled and its connection closed.
-///
-/// # Errors
-/// Those of the work, and that there was no answer.
-pub async fn answered<T>(
-    pool: &Pool,
-    work: impl Future<Output = Result<T, Error>>,
-) -> Result<T, Error> {
-    let longest = pool.timeouts().wait.unwrap_or(Duration::MAX);
-    match timeout(longest, work).await {
-        Ok(result) => result,
-        Err(_) => {
-            // The work gave its connection back when it was cancelled.
-            discard_idle(pool);
-            Err(Error::unanswered())
+    /// A connection to keep over many steps, for a build that holds one snapshot. It has no bound of its own, so each step
+    /// has to go through [`Self::within`].
+    ///
+    /// # Errors
+    /// That there is none.
+    pub async fn hold(&self) -> Result<Object, Error> {
+        Ok(self.0.get().await?)
+    }
+
+    /// One step on a connection that is held: see [`Self::work`].
+    ///
+    /// # Errors
+    /// Those of the step, and that there was no answer.
+    pub async fn within<T>(
+        &self,
+        step: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Error> {
+        let longest = self.0.timeouts().wait.unwrap_or(Duration::MAX);
+        match timeout(longest, step).await {
+            Ok(result) => result,
+            Err(_) => {
+                // The work gave its connection back when it was cancelled.
+                self.discard_idle();
+                Err(Error::unanswered())
+            }
         }
+    }
+
+    /// How many it opens at most.
+    pub fn connections(&self) -> usize {
+        self.0.status().max_size
+    }
+
+    /// What is done about an error before another try: connections that lead to a server that was demoted, or
+    /// nowhere any more, look no different from good ones until they are used. Nor do those that know a statement which
+    /// the schema has since given another result.
+    pub fn drop_useless(&self, error: &Error) {
+        if error.is_read_only() || error.is_outdated() || matches!(error, Error::HeartbeatLost) {
+            self.discard_idle();
+        }
+    }
+
+    /// Nothing but connecting again finds the primary.
+    fn discard_idle(&self) {
+        self.0.retain(|_, _| false);
     }
 }
 
@@ -97,10 +158,11 @@ impl Connect for Connector {
     }
 }
 
-// deadpool would log the driver's own words, which include the server's DETAIL (P7).
+// deadpool would log the driver's own words, which include the server's DETAIL (P7). Whoever used the connection has its
+// error, and nobody misses an idle one.
 async fn drive(connection: Connection) {
     if let Err(error) = connection.await {
         let failure = Failure::from(&error);
-        tracing::warn!("a pooled connection to the database was lost: {failure}");
+        tracing::debug!("a pooled connection to the database was lost: {failure}");
     }
 }

@@ -2,33 +2,43 @@
 
 use tokio::task::JoinSet;
 
-use super::Daemon;
+use super::{Daemon, clock::Clock, inspector::Inspector};
 use crate::{
-    bell::Bell,
-    connection::Pool,
-    evictor::Evictor,
-    fitness::Fitness,
-    inspector::Inspector,
-    listener::Listener,
-    purger::Purger,
-    reader::Reader,
-    requester::{self, Requester},
-    revoker::Revoker,
-    schedule::{ScheduledPurger, ring_on_schedule},
+    canary::Canary,
+    connection::Database,
+    evict::evictor::Evictor,
+    link::{linker::Linker, stale_hashes::Verifier},
+    policy::enforcer::Enforcer,
+    process::{fitness::Fitness, repeated::Repeated, service_manager::Supervisor},
+    purge::{
+        purger::Purger,
+        schedule::{ScheduledPurger, ring_on_schedule},
+    },
+    revoke::{
+        listener::Listener,
+        requester::{self, Refused, Requester},
+        revoker::Revoker,
+        settler::Settler,
+    },
     schema::Site,
-    settler::Settler,
-    supervisor::Supervisor,
-    verifier::Verifier,
-    worker::{self, InForce, Worker},
+    worker::{
+        self, InForce, Worker,
+        bell::Bell,
+        size::Size,
+        trouble::{SETTINGS, Teller},
+    },
 };
 
 /// What all of them are given.
 pub(super) struct Crew<'a> {
     pub daemon: &'a Daemon,
-    pub pool: &'a Pool,
+    pub database: &'a Database,
     pub site: &'a Site,
     pub settings: &'a InForce,
     pub supervisor: &'a Supervisor,
+    pub teller: &'a Teller,
+    /// Rung when a reload has succeeded or failed.
+    pub inspect: &'a Bell,
 }
 
 /// The bells of those who are woken by others.
@@ -49,46 +59,62 @@ impl Crew<'_> {
         self.start_ending(&mut tasks, &bells, fitness);
         self.start_purging(&mut tasks, &bells);
         self.start_checking(&mut tasks);
+        self.hire(
+            &mut tasks,
+            Enforcer::new(self.database.clone(), self.settings.clone()),
+            Bell::default(),
+        );
+        self.hire(
+            &mut tasks,
+            Canary::new(self.database.clone(), self.settings.clone()),
+            Bell::default(),
+        );
         tasks
     }
 
-    fn hire(&self, tasks: &mut JoinSet<()>, worker: impl Worker + Send + 'static, bell: Bell) {
-        tasks.spawn(worker::run(worker, bell, self.daemon.stop.clone()));
+    fn hire<W: Worker + Send + 'static>(&self, tasks: &mut JoinSet<()>, worker: W, bell: Bell) {
+        let trouble = self.teller.of(W::NAME, W::TASK);
+        tasks.spawn(worker::run(worker, bell, self.daemon.stop.clone(), trouble));
     }
 
     fn start_listening(&self, tasks: &mut JoinSet<()>, bells: &Bells, fitness: &Fitness) {
         let (requests, requested) = requester::queue();
+        let refused = Refused::default();
         let listener = Listener {
             target: self.daemon.target.clone(),
-            pool: self.pool.clone(),
+            database: self.database.clone(),
             settings: self.settings.clone(),
             revoker: bells.revoke.clone(),
             requests,
             fitness: fitness.clone(),
             supervisor: self.supervisor.clone(),
+            refused: refused.clone(),
         };
         let requester = Requester {
-            pool: self.pool.clone(),
+            database: self.database.clone(),
             revoker: bells.revoke.clone(),
         };
         tasks.spawn(listener.run(self.daemon.stop.clone()));
-        tasks.spawn(requester.run(requested, self.daemon.stop.clone()));
+        tasks.spawn(requester.run(requested, refused, self.daemon.stop.clone()));
     }
 
     fn start_ending(&self, tasks: &mut JoinSet<()>, bells: &Bells, fitness: Fitness) {
-        let (pool, settings) = (|| self.pool.clone(), || self.settings.clone());
-        let reader = Reader::new(pool(), settings(), self.site.reading.clone());
+        let (database, settings) = (|| self.database.clone(), || self.settings.clone());
+        let linker = Linker::new(database(), settings(), self.site.user_source.clone());
         let revoker = Revoker {
-            pool: pool(),
+            database: database(),
             settings: settings(),
-            reader: reader.clone(),
+            linker: linker.clone(),
             settler: bells.settle.clone(),
             evictor: bells.evict.clone(),
             fitness,
+            complaints: Repeated::default(),
+            size: Size::default(),
+            untold: None,
         };
-        let evictor = Evictor::new(pool(), settings(), bells.settle.clone());
-        let settler = Settler::new(pool(), settings(), reader.clone());
-        self.hire(tasks, reader, Bell::default());
+        let evictor = Evictor::new(database(), settings(), bells.settle.clone());
+        let settler = Settler::new(database(), settings(), linker.clone());
+        self.hire(tasks, linker, Bell::default());
         self.hire(tasks, revoker, bells.revoke.clone());
         self.hire(tasks, evictor, bells.evict.clone());
         self.hire(tasks, settler, bells.settle.clone());
@@ -96,10 +122,11 @@ impl Crew<'_> {
 
     fn start_purging(&self, tasks: &mut JoinSet<()>, bells: &Bells) {
         let purger = ScheduledPurger {
-            purger: Purger::new(self.pool.clone(), self.site),
-            pool: self.pool.clone(),
+            purger: Purger::new(self.database.clone(), self.site),
+            database: self.database.clone(),
             settings: self.settings.clone(),
             stop: self.daemon.stop.clone(),
+            owed: false,
         };
         self.hire(tasks, purger, bells.purge.clone());
         tasks.spawn(ring_on_schedule(
@@ -110,20 +137,22 @@ impl Crew<'_> {
     }
 
     fn start_checking(&self, tasks: &mut JoinSet<()>) {
+        self.hire(tasks, Clock::new(self.database.clone()), Bell::default());
         if let Some(keys) = self.daemon.secret_keys.clone() {
             let verifier = Verifier {
-                pool: self.pool.clone(),
+                database: self.database.clone(),
                 settings: self.settings.clone(),
                 keys,
             };
             self.hire(tasks, verifier, Bell::default());
         }
         let inspector = Inspector::new(
-            self.pool.clone(),
+            self.database.clone(),
             self.daemon.settings.site.clone(),
             self.settings.clone(),
             self.supervisor.clone(),
+            self.teller.of(SETTINGS, "reload the settings"),
         );
-        self.hire(tasks, inspector, Bell::default());
+        self.hire(tasks, inspector, self.inspect.clone());
     }
 }

@@ -9,9 +9,9 @@ use super::error::{Error, check};
 use super::narrator::{Narrator, count, time};
 
 use crate::connection::Target;
+use crate::process::shutdown::Stop;
 use crate::schema;
 use crate::settings::{Environment, Purge, Settings};
-use crate::shutdown::Stop;
 
 const START_MAX: Duration = Duration::from_secs(20);
 

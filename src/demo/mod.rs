@@ -4,7 +4,8 @@
 //! measured: it succeeds only if what it showed really happened. On a terminal it then stays up for whoever
 //! wants to try. However it ends, nothing is left behind.
 //!
-//! [`server`] is public because the integration tests stand on it, too.
+//! The throw-away server and the example site are no part of the daemon: they can be reached, hidden from the documentation,
+//! because the integration tests stand on them, too.
 
 mod daemon;
 mod database;
@@ -23,9 +24,8 @@ use std::sync::Arc;
 
 pub use error::Error;
 
-use crate::command::Demo;
+use crate::process::shutdown::{self, Stop};
 use crate::settings::Environment;
-use crate::shutdown::{self, Stop};
 use daemon::Daemon;
 use error::check;
 use narrator::Narrator;
@@ -37,10 +37,10 @@ use stage::Stage;
 /// # Errors
 /// No PostgreSQL server on this machine; a signal before the end of the story; and, which would be a defect,
 /// something that was shown did not happen.
-pub async fn run(arguments: &Demo) -> Result<ExitCode, Error> {
+pub async fn run(once: bool) -> Result<ExitCode, Error> {
     let stop = Stop::default();
     shutdown::heed_signals(stop.clone(), Arc::default()).map_err(Error::Signals)?;
-    let stays = !arguments.once && std::io::stdout().is_terminal();
+    let stays = !once && std::io::stdout().is_terminal();
     play(
         &Narrator::on_stdout(&Environment::of_process()),
         stays,

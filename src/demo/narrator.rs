@@ -12,6 +12,7 @@ use crate::{settings::Environment, wording};
 #[derive(Clone)]
 pub struct Narrator {
     colourful: bool,
+    utf8: bool,
 }
 
 impl Narrator {
@@ -19,6 +20,7 @@ impl Narrator {
     pub fn on_stdout(environment: &Environment) -> Self {
         Self {
             colourful: std::io::stdout().is_terminal() && environment.get("NO_COLOR").is_none(),
+            utf8: wording::is_utf8(environment),
         }
     }
 
@@ -37,9 +39,10 @@ impl Narrator {
 
     /// Something that has been checked against the database.
     pub fn fact(&self, text: &str) {
+        let mark = if self.utf8 { "✓" } else { "ok" };
         self.say(&format!(
             "  {} {text}",
-            self.styled(AnsiColor::Green.on_default().bold(), "✓")
+            self.styled(AnsiColor::Green.on_default().bold(), mark)
         ));
     }
 
@@ -53,7 +56,16 @@ impl Narrator {
 
     /// A line without meaning of its own.
     pub fn say(&self, text: &str) {
+        let text = self.readable(text);
         let _ = writeln!(std::io::stdout(), "{text}");
+    }
+
+    /// As far as the terminal can show it.
+    fn readable(&self, text: &str) -> String {
+        match self.utf8 {
+            true => text.to_owned(),
+            false => text.replace('…', "..."),
+        }
     }
 
     fn styled(&self, style: Style, text: &str) -> String {
@@ -89,6 +101,15 @@ pub fn rate(number: usize, duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_but_ascii_is_printed_where_nothing_else_can_be_read() {
+        let narrator = Narrator::on_stdout(&Environment::from([("LANG", "C")]));
+        assert_eq!(
+            narrator.readable("set password = '…'"),
+            "set password = '...'"
+        );
+    }
 
     #[test]
     fn times_and_rates_read_as_people_write_them() {

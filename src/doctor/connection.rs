@@ -7,8 +7,11 @@ use tokio::time::{Instant, timeout};
 use super::{Opinion, Patient, fail, ok, warn};
 use crate::{
     connection::Error,
-    listener::HEARTBEAT_CHANNEL,
-    listening::{Heard, Listening},
+    revoke::channel::{
+        Listening,
+        heard::Heard,
+        token::{Sent, send_token},
+    },
 };
 
 /// How long a notification may take.
@@ -33,9 +36,13 @@ pub(super) async fn encryption(patient: &Patient<'_>) -> Result<Vec<Opinion>, Er
     } else if is_local {
         ok("not encrypted, and the server is on this machine")
     } else {
-        warn(format!(
-            "not encrypted, though it comes from {address}: sessions' owners can be read on the way; set sslmode=verify-full in the connection string"
-        ))
+        warn(
+            "encryption.none",
+            "",
+            format!(
+                "not encrypted, though it comes from {address}: sessions' owners can be read on the way; set sslmode=verify-full in the connection string"
+            ),
+        )
     }
 }
 
@@ -50,9 +57,13 @@ pub(super) async fn role(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
         .await?;
     let role: String = row.get(0);
     if row.get(1) {
-        warn(format!(
-            "{role} is a superuser, and the daemon needs none: create a role without rights, name it as site.daemon_role, and run `session-reaper migrate` as the owner"
-        ))
+        warn(
+            "role.superuser",
+            "session-reaper migrate --create-role NAME",
+            format!(
+                "{role} is a superuser, and the daemon needs none: create a role without rights, name it as site.daemon_role, and run `session-reaper migrate` as the owner"
+            ),
+        )
     } else {
         ok(format!("{role} is no superuser"))
     }
@@ -64,20 +75,19 @@ pub(super) async fn notifications(patient: &Patient<'_>) -> Result<Vec<Opinion>,
     let mut listening = Listening::open(patient.target, PATIENCE).await?;
     let begun = Instant::now();
     let token = format!("doctor-{:016x}", fastrand::u64(..));
-    timeout(PATIENCE, async {
+    let sent = timeout(PATIENCE, async {
         listening.check().await?;
-        patient
-            .client
-            .execute(
-                "-- doctor::connection::notifications
-                select pg_notify($1, $2)",
-                &[&HEARTBEAT_CHANNEL, &token],
-            )
-            .await?;
-        Ok::<_, Error>(())
+        send_token(patient.client, &token, None).await
     })
     .await
     .map_err(|_| Error::HeartbeatLost)??;
+    if sent == Sent::NoRoom {
+        return warn(
+            "queue.full",
+            "",
+            "were not tried, because the server's notification queue runs full: find the session that listens and does not read, and end it",
+        );
+    }
     loop {
         match listening.next(begun + PATIENCE).await? {
             Heard::Heartbeat(heard) if heard == token => {
@@ -86,7 +96,11 @@ pub(super) async fn notifications(patient: &Patient<'_>) -> Result<Vec<Opinion>,
             }
             Heard::Nothing => {
                 listening.stop_listening(PATIENCE).await?;
-                return fail(Error::NotDelivered.to_string());
+                return fail(
+                    "notifications.not_delivered",
+                    "",
+                    Error::NotDelivered.to_string(),
+                );
             }
             _ => {}
         }

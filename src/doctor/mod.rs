@@ -1,18 +1,24 @@
 //! Looks for what keeps sessions from ending, or will, and says what to do about it. Changes nothing.
 //!
 //! A check is a line in [`CHECKS`] and a function that returns what it found. It looks through the [`Patient`]'s
-//! connection, so what it finds holds for the role that asks: best that of the daemon.
+//! connection, so what it finds holds for the role that asks: best that of the daemon. What it may find is listed in
+//! [`FINDINGS`](crate::settings::FINDINGS), and explained in `docs/doctor.md`.
 
-mod cached;
+mod cache;
+mod canary;
 mod connection;
 mod installation;
+mod opinion;
 mod server;
+mod tables;
 mod work;
 
 use std::{future::Future, pin::Pin};
 
 use serde::Serialize;
 use tokio_postgres::Client;
+
+use opinion::{Opinion, fail, ok, warn};
 
 use crate::{
     connection::{Error, Target},
@@ -33,19 +39,23 @@ pub enum Verdict {
     Fail,
 }
 
-/// What a check found: how it stands, and a sentence that names what to do.
+/// What a check found: how it stands, and a sentence that names what to do. These are the fields of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Finding {
     /// Which check.
     pub check: &'static str,
+    /// What it found, by the name under which it can be silenced; none where all is well.
+    pub id: Option<&'static str>,
     /// How it stands.
     pub verdict: Verdict,
     /// What was found, and what to do about it. No secret, and no session key (P7).
     pub says: String,
+    /// The command that mends it, of a shell or in SQL; none where it takes more than one, or somebody's decision.
+    pub mend: Option<String>,
+    /// Whether the operator knows of it, by `doctor.silence`: then it does not count.
+    pub silenced: bool,
 }
 
-/// A verdict with its sentence; the name of the check is added where it was asked.
-type Opinion = (Verdict, String);
 type Looking<'a> = Pin<Box<dyn Future<Output = Result<Vec<Opinion>, Error>> + 'a>>;
 
 /// A check: its name, whether it makes sense only where session-reaper is installed, and how to look.
@@ -73,6 +83,7 @@ const CHECKS: &[Check] = checks! {
     "schema",        always,    installation::version;
     "rights",        installed, installation::rights;
     "functions",     installed, installation::functions;
+    "settings",      installed, installation::settings;
     "pause",         installed, installation::pause;
     "triggers",      installed, installation::triggers;
     "notifications", always,    connection::notifications;
@@ -82,12 +93,16 @@ const CHECKS: &[Check] = checks! {
     "replication",   always,    server::replication_role;
     "clock",         always,    server::clock;
     "daemon",        installed, work::daemon;
+    "workers",       installed, work::workers;
     "revocations",   installed, work::revocations;
-    "reading",       installed, work::reading;
-    "cache",         installed, cached::cache;
+    "linking",       installed, work::linking;
+    "cache",         installed, cache::cache;
+    "canary",        installed, canary::canary;
     "purge",         installed, work::purge;
-    "expiry index",  always,    work::expiry_index;
-    "references",    always,    work::references;
+    "expiry index",  always,    tables::expiry_index;
+    "references",    always,    tables::references;
+    "expiry",        always,    tables::expiry;
+    "autovacuum",    always,    tables::autovacuum;
 };
 
 /// What is looked at.
@@ -103,11 +118,10 @@ pub struct Patient<'a> {
 pub async fn examine(target: &Target, settings: &Settings) -> Vec<Finding> {
     match connect_and_examine(target, settings).await {
         Ok(findings) => findings,
-        Err(error) => vec![Finding {
-            check: "connection",
-            verdict: Verdict::Fail,
-            says: error.to_string(),
-        }],
+        Err(error) => {
+            let opinion = Opinion::new(Verdict::Fail, "connection.failed", "", error.to_string());
+            vec![opinion.of("connection", settings)]
+        }
     }
 }
 
@@ -130,11 +144,7 @@ async fn connect_and_examine(
         site: Site::inspect(&client, &settings.site).await,
         status,
     };
-    let mut findings = vec![Finding {
-        check: "connection",
-        verdict: Verdict::Ok,
-        says: target.describe(),
-    }];
+    let mut findings = vec![Opinion::well(target.describe()).of("connection", settings)];
     for check in CHECKS
         .iter()
         .filter(|check| is_current || !check.of_installed)
@@ -149,26 +159,12 @@ impl Check {
     async fn findings(&self, patient: &Patient<'_>) -> Vec<Finding> {
         let opinions = match (self.look)(patient).await {
             Ok(opinions) => opinions,
-            Err(error) => vec![(Verdict::Fail, format!("could not be checked: {error}"))],
+            Err(error) => {
+                let says = format!("could not be checked: {error}");
+                vec![Opinion::new(Verdict::Fail, "check.failed", "", says)]
+            }
         };
-        let finding = |(verdict, says)| Finding {
-            check: self.name,
-            verdict,
-            says,
-        };
+        let finding = |opinion: Opinion| opinion.of(self.name, patient.settings);
         opinions.into_iter().map(finding).collect()
     }
-}
-
-/// All is well.
-fn ok(says: impl Into<String>) -> Result<Vec<Opinion>, Error> {
-    Ok(vec![(Verdict::Ok, says.into())])
-}
-
-fn warn(says: impl Into<String>) -> Result<Vec<Opinion>, Error> {
-    Ok(vec![(Verdict::Warn, says.into())])
-}
-
-fn fail(says: impl Into<String>) -> Result<Vec<Opinion>, Error> {
-    Ok(vec![(Verdict::Fail, says.into())])
 }

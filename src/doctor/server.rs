@@ -23,18 +23,30 @@ pub(super) async fn version(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error
         .await?;
     let (major, version): (i32, String) = (row.get(0), row.get(1));
     if row.get(2) {
-        fail("read-only: connect to the primary, for instance with target_session_attrs=read-write")
+        fail(
+            "server.read_only",
+            "",
+            "read-only: connect to the primary, for instance with target_session_attrs=read-write",
+        )
     } else if major < *TRIED.start() {
-        fail(format!(
-            "PostgreSQL {version} is too old: session-reaper needs {} or newer",
-            TRIED.start()
-        ))
+        fail(
+            "server.too_old",
+            "",
+            format!(
+                "PostgreSQL {version} is too old: session-reaper needs {} or newer",
+                TRIED.start()
+            ),
+        )
     } else if major > *TRIED.end() {
-        warn(format!(
-            "PostgreSQL {version} is newer than this release was tried on ({} to {}): look for a newer one",
-            TRIED.start(),
-            TRIED.end()
-        ))
+        warn(
+            "server.untried",
+            "",
+            format!(
+                "PostgreSQL {version} is newer than this release was tried on ({} to {}): look for a newer one",
+                TRIED.start(),
+                TRIED.end()
+            ),
+        )
     } else {
         ok(format!("PostgreSQL {version}"))
     }
@@ -47,10 +59,14 @@ pub(super) async fn two_phase(patient: &Patient<'_>) -> Result<Vec<Opinion>, Err
     if most == 0 {
         return ok("off, so changes are told at once");
     }
-    warn(format!(
-        "max_prepared_transactions is {most}, so no change is told by NOTIFY, which would make PREPARE TRANSACTION fail: the daemon finds changes by looking, every listen.poll_interval_s ({} s); set max_prepared_transactions = 0 if nobody prepares transactions",
-        patient.settings.listen.poll_interval_s
-    ))
+    warn(
+        "two_phase.on",
+        "alter system set max_prepared_transactions = 0",
+        format!(
+            "max_prepared_transactions is {most}, so no change is told by NOTIFY, which would make PREPARE TRANSACTION fail: the daemon finds changes by looking, every listen.poll_interval_s ({} s); set max_prepared_transactions = 0 if nobody prepares transactions",
+            patient.settings.listen.poll_interval_s
+        ),
+    )
 }
 
 pub(super) async fn queue(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
@@ -62,9 +78,13 @@ pub(super) async fn queue(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> 
         "{percent:.0} % of the notification queue is in use: a session that listens has had a transaction open for long; look for it in pg_stat_activity"
     );
     if used >= 0.5 {
-        fail(format!("{says}; changes are no more told at once"))
+        fail(
+            "queue.full",
+            "",
+            format!("{says}; changes are no more told at once"),
+        )
     } else if used >= 0.1 {
-        warn(says)
+        warn("queue.filling", "", says)
     } else {
         ok(format!(
             "{percent:.0} % of the notification queue is in use"
@@ -94,13 +114,21 @@ pub(super) async fn publications(patient: &Patient<'_>) -> Result<Vec<Opinion>, 
     if all.is_empty() {
         ok(format!("wal_level is {level}, and none is for all tables"))
     } else if without.is_empty() {
-        warn(format!(
-            "{all} publishes all tables, and with them session_reaper's: its subscribers hold session keys; publish the site's own tables only"
-        ))
+        warn(
+            "publications.all_tables",
+            "",
+            format!(
+                "{all} publishes all tables, and with them session_reaper's: its subscribers hold session keys; publish the site's own tables only"
+            ),
+        )
     } else {
-        fail(format!(
-            "{all} publishes all tables, and {without} in session_reaper has no replica identity, so that its rows cannot be changed: publish the site's own tables only"
-        ))
+        fail(
+            "publications.no_identity",
+            "",
+            format!(
+                "{all} publishes all tables, and {without} in session_reaper has no replica identity, so that its rows cannot be changed: publish the site's own tables only"
+            ),
+        )
     }
 }
 
@@ -120,13 +148,21 @@ pub(super) async fn replication_role(patient: &Patient<'_>) -> Result<Vec<Opinio
         .await?;
     let (here, set_for): (String, String) = (row.get(0), row.get(1));
     if !set_for.is_empty() {
-        warn(format!(
-            "session_replication_role is set to replica for {set_for}: passwords that are changed so fire no trigger and end nothing; reset it with alter role or alter database"
-        ))
+        warn(
+            "replication.role_set",
+            "",
+            format!(
+                "session_replication_role is set to replica for {set_for}: passwords that are changed so fire no trigger and end nothing; reset it with alter role or alter database"
+            ),
+        )
     } else if here != "origin" {
-        warn(format!(
-            "session_replication_role is {here} on this connection: if it is so for the app, its changes fire no trigger"
-        ))
+        warn(
+            "replication.role_here",
+            "",
+            format!(
+                "session_replication_role is {here} on this connection: if it is so for the app, its changes fire no trigger"
+            ),
+        )
     } else {
         ok("triggers fire for every role; rows that logical replication writes fire none")
     }
@@ -142,13 +178,20 @@ pub(super) async fn clock(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> 
         select extract(epoch from clock_timestamp())::double precision";
     let before = seconds();
     let there: f64 = patient.client.query_one(ask, &[]).await?.get(0);
-    let skew = there - (before + seconds()) / 2.0;
-    if skew.abs() > MOST_SKEW_S {
+    let after = seconds();
+    let skew = there - f64::midpoint(before, after);
+    // The server read its clock at some time between the two, so a slow answer leaves that much open.
+    let open = (after - before) / 2.0;
+    if skew.abs() - open > MOST_SKEW_S {
         let how = if skew > 0.0 { "ahead of" } else { "behind" };
-        return warn(format!(
-            "the server's clock is {:.1} s {how} this machine's: purges begin at this one's time; synchronise both",
-            skew.abs()
-        ));
+        return warn(
+            "clock.skew",
+            "",
+            format!(
+                "the server's clock is {:.1} s {how} this machine's: purges begin at this one's time; synchronise both",
+                skew.abs()
+            ),
+        );
     }
     ok(format!("{:.0} ms from this machine's", skew.abs() * 1000.0))
 }

@@ -1,10 +1,12 @@
 //! The work: whether it is being done, and what could keep it from being done.
 
 use super::{Opinion, Patient, Verdict, fail, ok, warn};
-use crate::{connection::Error, purger::Purger, schema::quote_identifier};
+use crate::{connection::Error, purge::purger::Purger};
 
 /// A revocation that is open for longer waits for somebody.
 const LONG_S: f64 = 60.0;
+
+const PURGE: &str = "session-reaper purge";
 
 /// Without a purge for this long, nobody purges.
 const PURGE_OVERDUE_S: f64 = 3600.0;
@@ -13,6 +15,8 @@ pub(super) async fn daemon(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error>
     match &patient.status {
         Some(status) if status.served => ok("serves this database"),
         _ => fail(
+            "daemon.none",
+            "session-reaper run",
             "none serves this database, so a changing transaction ends the linked sessions itself, and nothing is settled or purged: start `session-reaper run`",
         ),
     }
@@ -23,30 +27,37 @@ pub(super) async fn revocations(patient: &Patient<'_>) -> Result<Vec<Opinion>, E
         return Ok(Vec::new());
     };
     let open = status.requested + status.revoked;
-    let mut opinions = Vec::new();
-    let mut note = |says| opinions.push((Verdict::Warn, says));
-    if status.failing > 0 {
-        note(format!(
-            "{} fail and are tried again: their SQLSTATE is last_error in session_reaper.revocation, the reason in the daemon's log",
-            status.failing
-        ));
-    }
+    let problems = status.problems_of_revocations();
+    let mut opinions: Vec<Opinion> = problems
+        .map(|says| Opinion::new(Verdict::Fail, "revocations.failing", "", says))
+        .collect();
     for wait in status
         .waits_for
         .iter()
         .filter(|wait| wait.waited_s > LONG_S)
     {
-        note(format!(
+        let mend = wait.pid.map_or_else(String::new, |pid| {
+            format!("select pg_terminate_backend({pid})")
+        });
+        let says = format!(
             "{} wait for {}, for {:.0} s: end it, or wait until revoke.settle_cap_s",
             wait.revocations,
             wait.describe(),
             wait.waited_s
+        );
+        opinions.push(Opinion::new(
+            Verdict::Warn,
+            "revocations.waiting",
+            mend,
+            says,
         ));
     }
     let oldest = status.oldest_open_s.unwrap_or_default();
     if opinions.is_empty() && oldest > LONG_S {
-        opinions.push((
+        opinions.push(Opinion::new(
             Verdict::Warn,
+            "revocations.slow",
+            "",
             format!("{open} open, the oldest for {oldest:.0} s: see `session-reaper status` and the daemon's log"),
         ));
     }
@@ -56,29 +67,53 @@ pub(super) async fn revocations(patient: &Patient<'_>) -> Result<Vec<Opinion>, E
     Ok(opinions)
 }
 
+/// Whatever a daemon keeps failing at.
+pub(super) async fn workers(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
+    let failing = patient
+        .status
+        .iter()
+        .flat_map(|status| &status.failing_workers);
+    let opinions: Vec<Opinion> = failing
+        .map(|worker| Opinion::new(Verdict::Fail, "workers.failing", "", worker.describe()))
+        .collect();
+    if opinions.is_empty() {
+        return ok("none keeps failing");
+    }
+    Ok(opinions)
+}
+
 /// What nobody has read, nobody can end.
-pub(super) async fn reading(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
+pub(super) async fn linking(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let (Ok(site), Some(status)) = (&patient.site, &patient.status) else {
         return Ok(Vec::new());
     };
-    if !site.reading.reads() {
+    if !site.user_source.is_in_session() {
         return ok("the app links its sessions itself");
     }
-    let lines = status.unread.lines();
+    let lines = status.linking.lines();
     if lines.is_empty() {
         return ok("every session has been read for its user");
     }
-    Ok(lines
-        .into_iter()
-        .map(|(about, says)| (Verdict::Warn, format!("{about}: {says}")))
-        .collect())
+    let warnings = lines.into_iter().map(|(about, says)| {
+        let (id, mend) = match about {
+            "queue full" => ("linking.queue_full", "session-reaper run"),
+            "unreadable" => ("linking.unreadable", ""),
+            _ => ("linking.behind", "session-reaper link"),
+        };
+        Opinion::new(Verdict::Warn, id, mend, format!("{about}: {says}"))
+    });
+    let problem = status
+        .linking
+        .problem()
+        .map(|says| Opinion::new(Verdict::Fail, "linking.links_nobody", "", says));
+    Ok(problem.into_iter().chain(warnings).collect())
 }
 
 pub(super) async fn purge(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let (Ok(site), Some(status)) = (&patient.site, &patient.status) else {
         return Ok(Vec::new());
     };
-    let expired = Purger::new(patient.target.pool()?, site)
+    let expired = Purger::new(patient.target.database()?, site)
         .count_expired()
         .await?;
     let last = status.last_purge.as_ref().map(|purge| purge.ago_s);
@@ -86,76 +121,31 @@ pub(super) async fn purge(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> 
         return ok("no expired session waits");
     }
     if patient.settings.purge.schedule.is_empty() {
-        return warn(format!(
-            "{expired} expired sessions wait, and purge.schedule is empty: set it, or run `session-reaper purge`"
-        ));
+        return warn(
+            "purge.never",
+            PURGE,
+            format!(
+                "{expired} expired sessions wait, and purge.schedule is empty: set it, or run `session-reaper purge`"
+            ),
+        );
     }
     match last {
         Some(ago) if ago < PURGE_OVERDUE_S => ok(format!(
             "{expired} expired sessions wait for the next one; the last ended {ago:.0} s ago"
         )),
-        Some(ago) => warn(format!(
-            "{expired} expired sessions wait, and the last purge ended {ago:.0} s ago: see the daemon's log, or run `session-reaper purge`"
-        )),
-        None => warn(format!(
-            "{expired} expired sessions wait, and none has been purged yet: a daemon begins with it, or run `session-reaper purge`"
-        )),
+        Some(ago) => warn(
+            "purge.overdue",
+            PURGE,
+            format!(
+                "{expired} expired sessions wait, and the last purge ended {ago:.0} s ago: see the daemon's log, or run `session-reaper purge`"
+            ),
+        ),
+        None => warn(
+            "purge.none_yet",
+            PURGE,
+            format!(
+                "{expired} expired sessions wait, and none has been purged yet: a daemon begins with it, or run `session-reaper purge`"
+            ),
+        ),
     }
-}
-
-/// Without one, every batch of a purge reads the whole table.
-pub(super) async fn expiry_index(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
-    let Ok(site) = &patient.site else {
-        return Ok(Vec::new());
-    };
-    let Some(expires) = &site.expires else {
-        return ok("sessions do not expire");
-    };
-    let row = patient
-        .client
-        .query_one(
-            "-- doctor::work::expiry_index
-            select exists (
-                select
-                from pg_catalog.pg_index i
-                join pg_catalog.pg_attribute a on a.attrelid = i.indrelid and a.attnum = i.indkey[0]
-                where i.indrelid = pg_catalog.to_regclass($1) and a.attname = $2::text
-                  and i.indisvalid and i.indpred is null)",
-            &[&site.sessions.quoted(), &expires.column.name],
-        )
-        .await?;
-    let column = quote_identifier(&expires.column.name);
-    if row.get(0) {
-        return ok(format!("{column} has one"));
-    }
-    warn(format!(
-        "{column} has none, so that every batch of a purge reads the whole table: create index concurrently on {} ({column})",
-        site.sessions.quoted()
-    ))
-}
-
-/// What refers to a session without "on delete cascade" keeps it from being deleted: by us, too.
-pub(super) async fn references(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
-    let Ok(site) = &patient.site else {
-        return Ok(Vec::new());
-    };
-    let row = patient
-        .client
-        .query_one(
-            "-- doctor::work::references
-            select coalesce(string_agg(c.conrelid::regclass::text, ', ' order by c.conrelid::regclass::text), '')
-            from pg_catalog.pg_constraint c
-            where c.confrelid = pg_catalog.to_regclass($1)
-              and c.contype = 'f'
-              and c.confdeltype in ('a', 'r')",
-            &[&site.sessions.quoted()],
-        )
-        .await?;
-    let tables: String = row.get(0);
-    if tables.is_empty() {
-        return ok(format!("nothing keeps rows of {} alive", site.sessions));
-    }
-    warn(format!(
-        "a session that a row of {tables} refers to cannot be deleted, by nobody: recreate that foreign key with on delete cascade"
-    ))
 }

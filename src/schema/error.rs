@@ -12,6 +12,15 @@ pub enum Error {
         name: String,
         nearest: Option<String>,
     },
+    #[error(
+        "{setting} names {name}, which is {is}, and only a table can have the triggers that this needs: {instead}"
+    )]
+    NotTable {
+        setting: &'static str,
+        name: String,
+        is: &'static str,
+        instead: String,
+    },
     #[error("{setting} names the column {name}, which {table} does not have{}", did_you_mean(.nearest, "set the name of an existing column"))]
     NoColumn {
         setting: &'static str,
@@ -29,6 +38,27 @@ pub enum Error {
     NotUnique {
         table: String,
         column: String,
+        quoted_table: String,
+        quoted_column: String,
+    },
+    #[error(
+        "{table}.{column} {fault}, so that one key could be written in two ways, and session-reaper would take them for two: give it a plain type and collation, for instance with: alter table {quoted_table} alter column {quoted_column} type text collate \"default\"; or name another unique column as {setting}"
+    )]
+    KeyEquality {
+        setting: &'static str,
+        table: String,
+        column: String,
+        fault: Box<str>,
+        quoted_table: Box<str>,
+        quoted_column: Box<str>,
+    },
+    #[error(
+        "{table}.{column} has a unique index, {index}, that PostgreSQL could not finish, perhaps because two rows have the same value: drop it with: drop index concurrently {index}; mend the rows; and create it anew with: create unique index concurrently on {quoted_table} ({quoted_column})"
+    )]
+    InvalidIndex {
+        table: String,
+        column: String,
+        index: String,
         quoted_table: String,
         quoted_column: String,
     },
@@ -82,6 +112,14 @@ pub enum Error {
         "this server is read-only (a standby, or default_transaction_read_only is on): connect to the primary, for instance with target_session_attrs=read-write"
     )]
     ReadOnly,
+    #[error(
+        "session_replication_role is {role} on this connection, so that the triggers and foreign keys of what it deletes do not fire: reset it with alter role or alter database"
+    )]
+    ReplicationRole { role: String },
+    #[error(
+        "{role} may not create roles: have one that may, which is a superuser or has CREATEROLE, run the following, and then this again without --create-role: {statement}"
+    )]
+    MayNotCreateRole { role: String, statement: String },
     #[error("session-reaper is not installed in this database: run `session-reaper migrate`")]
     NotInstalled,
     #[error(
@@ -93,9 +131,9 @@ pub enum Error {
     )]
     TooNew { found: i32, known: i32 },
     #[error(
-        "session_reaper was installed for other tables or columns than the settings name now: set [site] back, or run `session-reaper uninstall` and `session-reaper migrate`"
+        "session_reaper in this database looks after {installed}, and these settings name other tables or columns: one database is one site. If that is another site, leave it alone, since without its triggers no session of its users ends, and give this one a database of its own. If it is this site, set [site] back, or run `session-reaper uninstall` and `session-reaper migrate`"
     )]
-    OtherSite,
+    OtherSite { installed: String },
     #[error(
         "the installation knows of a cache, and these settings name none, so that it would not be evicted from any more: give the settings of the service (--config FILE or SESSION_REAPER_CONFIG), or say kind = \"none\" under [cache]"
     )]
@@ -104,10 +142,53 @@ pub enum Error {
         "the installation gave rights to {role}, and these settings name no site.daemon_role, so that its daemon would lose them: give the settings of the service (--config FILE or SESSION_REAPER_CONFIG), or name the role that the daemon connects as from now on"
     )]
     ForgetsRole { role: String },
+    #[error("the function session_reaper.{name} is missing: run `session-reaper migrate`")]
+    NoFunction { name: String },
+    #[error(
+        "{role}, as which the functions in session_reaper run, may not use the schema {schema}, so that they can end no session: grant usage on schema {quoted} to {role}"
+    )]
+    NoUsage {
+        role: String,
+        schema: String,
+        quoted: String,
+    },
+    #[error(
+        "{role}, as which the functions in session_reaper run, lacks rights on {table}, so that they can end no session: grant {rights} on {quoted} to {role}, or give it back to its owner"
+    )]
+    NoRight {
+        role: String,
+        rights: String,
+        table: String,
+        quoted: String,
+    },
+    #[error(
+        "row security hides rows of {table} from {role}, as which the functions in session_reaper run, so that they can end no session: alter role {role} bypassrls, or let it own the table without \"force row level security\""
+    )]
+    HiddenRows { role: String, table: String },
+    #[error(
+        "{role} lacks rights on {first} and {others} more: name it as site.daemon_role, and run `session-reaper migrate` as the owner"
+    )]
+    DaemonRight {
+        role: String,
+        first: String,
+        others: usize,
+    },
+    #[error(
+        "{name} is set for {for_whom}, so that it counts in every transaction and not in the one that it was meant for: passwords that are changed under it may end nothing, or spare a session; take it back with alter role or alter database ... reset {name}"
+    )]
+    OwnSetting { name: String, for_whom: String },
     #[error(
         "the trigger {name} on {table} is missing, disabled or not ours: run `session-reaper migrate`"
     )]
     NoTrigger { name: String, table: String },
+    #[error(
+        "the trigger {name} on {table} was off for a while, as under pg_restore --disable-triggers: sessions that were written meanwhile may be linked to nobody, and no revocation settles: run `session-reaper resume`, which has all of them read"
+    )]
+    ReadingWasOff { name: String, table: String },
+    #[error(
+        "the trigger {name} on {table} was off for a while, as under pg_restore --disable-triggers: what changed there meanwhile has ended no session: run `session-reaper resume`, and `session-reaper revoke --all` if a password may have changed"
+    )]
+    TriggerWasOff { name: String, table: String },
     #[error(
         "session_reaper is paused since {since} by {by} for a migration of the site's: when that is done, run `session-reaper resume`"
     )]
@@ -173,5 +254,11 @@ fn did_you_mean(nearest: &Option<String>, otherwise: &str) -> String {
     match nearest {
         Some(name) => format!(": did you mean {name}?"),
         None => format!(": {otherwise}"),
+    }
+}
+
+impl crate::worker::passing::MayPass for Error {
+    fn is_lock_timeout(&self) -> bool {
+        matches!(self, Self::Connection(error) if error.is_lock_timeout())
     }
 }

@@ -5,21 +5,15 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, Site, behaviour, built, catalog, check, expiry, keys,
-    patience::{LOCK_TRIES, retry_or_fail, wait_for_turn},
-    pause, references, rights,
-    template::quote_literal,
-    triggers,
+    Error, Site, act, adopt_ids, check,
+    objects::{foreign_keys, functions, key_types, preconditions, replacement, rights, triggers},
+    shape::{self, newest_version},
+    site::{catalog, expiry},
+    state,
     turn::lock,
     unlinked,
 };
 use crate::{connection::Target, settings};
-
-mod embedded {
-    refinery::embed_migrations!("migrations");
-}
-
-const HISTORY: &str = "session_reaper.schema_history";
 
 /// What `migrate` did.
 #[derive(Debug, Default)]
@@ -38,17 +32,7 @@ pub struct Installed {
     /// Triggers that were taken off, because the settings ask for them no more.
     pub detached: Vec<String>,
     /// Sessions that wait to be read for their users, which a revocation may miss until then.
-    pub unread: i64,
-}
-
-/// The version that this release's migrations lead to.
-pub fn newest_version() -> i32 {
-    embedded::migrations::runner()
-        .get_migrations()
-        .iter()
-        .map(|migration| migration.version())
-        .max()
-        .unwrap_or_default()
+    pub unlinked: i64,
 }
 
 /// Installs what is missing and updates what differs. Doing it twice does nothing the second time.
@@ -67,13 +51,10 @@ pub async fn migrate_to(
     settings: &settings::Site,
     version: i32,
 ) -> Result<Installed, Error> {
-    let (mut client, connection) = target.connect().await?;
-    let driver = tokio::spawn(connection);
-    let result = migrate_on(&mut client, settings, version).await;
-    // Dropping the client ends the connection, and with it the advisory lock.
-    drop(client);
-    let _ = driver.await;
-    result
+    act::on(target, async |client| {
+        migrate_on(client, settings, version).await
+    })
+    .await
 }
 
 async fn migrate_on(
@@ -81,23 +62,23 @@ async fn migrate_on(
     settings: &settings::Site,
     version: i32,
 ) -> Result<Installed, Error> {
-    check::server(client).await?;
+    state::server(client).await?;
     lock(client).await?;
-    check::not_newer(client).await?;
-    if let Some(pause) = pause::current(client).await? {
+    state::not_newer(client).await?;
+    if let Some(pause) = state::current_pause(client).await? {
         return Err(pause.refuse());
     }
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
     check::forgets_nothing(client, settings).await?;
-    rights::roles_exist(client, settings).await?;
+    preconditions::roles_exist(client, settings).await?;
     prepare(client, &site).await?;
-    if check::has_table(client, "session_reaper.user_session").await?
-        && let Some(misfit) = keys::misfits(client, &site).await?.first()
+    if state::has_table(client, "session_reaper.user_session").await?
+        && let Some(misfit) = key_types::misfits(client, &site).await?.first()
     {
         return Err(misfit.complain());
     }
-    let migrations = shape(client, &site, version).await?;
+    let migrations = shape::apply(client, &site, version).await?;
     let installed = if version < newest_version() {
         // Functions and triggers are those of the newest shape.
         Installed::default()
@@ -112,8 +93,8 @@ async fn migrate_on(
 
 /// Refuses a role with which it could not be finished, and takes away what `link` may have left in the middle.
 pub(super) async fn prepare(client: &Client, site: &Site) -> Result<(), Error> {
-    rights::check(client, site).await?;
-    built::drop_left_overs(client).await?;
+    preconditions::check(client, site).await?;
+    replacement::drop_left_overs(client).await?;
     // The functions run as the role that migrates.
     for table in [&site.sessions, &site.users] {
         catalog::require_no_row_security(client, table).await?;
@@ -128,16 +109,17 @@ pub(super) async fn install(
     settings: &settings::Site,
 ) -> Result<Installed, Error> {
     let mut installed = Installed {
-        references: references::mend(client, site).await?,
+        references: foreign_keys::mend(client, site).await?,
         ..Installed::default()
     };
     client.batch_execute("set lock_timeout = '3s'").await?;
-    behaviour::remember(client, "site", &check::site_digest(site)).await?;
-    installed.behaviour = behaviour::apply(client, site).await?;
+    functions::remember(client, "site", &check::site_digest(site)).await?;
+    installed.behaviour = functions::apply(client, site).await?;
+    adopt_ids(client).await?;
     if installed.behaviour.contains(&"purge") {
         installed.expiry = Some(expiry::in_words(site.expires.as_ref()));
     }
-    behaviour::remember(client, "expiry", &check::expiry_digest(site)).await?;
+    functions::remember(client, "expiry", &check::expiry_digest(site)).await?;
     installed.detached = triggers::detach_others(client, site).await?;
     for trigger in triggers::wanted(site) {
         if trigger.ensure(client).await? {
@@ -146,9 +128,9 @@ pub(super) async fn install(
                 .push(format!("{} on {}", trigger.name, trigger.table));
         }
     }
-    if !site.reading.reads() {
+    if !site.user_source.is_in_session() {
         client
-            .batch_execute("select session_reaper.stop_reading()")
+            .batch_execute("select session_reaper.stop_linking()")
             .await?;
     }
     if !site.is_cached {
@@ -157,50 +139,6 @@ pub(super) async fn install(
             .await?;
     }
     rights::grant(client, site, settings).await?;
-    installed.unread = unlinked::waiting(client, site).await?;
+    installed.unlinked = unlinked::waiting(client, site).await?;
     Ok(installed)
-}
-
-pub(super) async fn shape(
-    client: &mut Client,
-    site: &Site,
-    version: i32,
-) -> Result<Vec<String>, Error> {
-    client
-        .batch_execute(
-            "create schema if not exists session_reaper;
-            comment on schema session_reaper is 'Ends sessions when passwords change. Installed by session-reaper.'",
-        )
-        .await?;
-    for (name, value) in site.migration_settings() {
-        let set = format!(
-            "select pg_catalog.set_config({}, {}, false)",
-            quote_literal(name),
-            quote_literal(&value)
-        );
-        client.batch_execute(&set).await?;
-    }
-    let mut applied = Vec::new();
-    let tables = [site.sessions.oid, site.users.oid];
-    for attempt in 0..LOCK_TRIES {
-        wait_for_turn(client, &tables, attempt).await?;
-        let mut runner =
-            embedded::migrations::runner().set_target(refinery::Target::Version(version));
-        runner.set_migration_table_name(HISTORY);
-        match runner.run_async(client).await {
-            Ok(report) => {
-                applied.extend(report.applied_migrations().iter().map(ToString::to_string));
-                return Ok(applied);
-            }
-            Err(error) => {
-                let so_far = error.report().map(refinery::Report::applied_migrations);
-                applied.extend(so_far.into_iter().flatten().map(ToString::to_string));
-                retry_or_fail(error)?;
-            }
-        }
-    }
-    Err(Error::Busy {
-        what: format!("{} and {}", site.sessions, site.users),
-        tries: LOCK_TRIES,
-    })
 }

@@ -1,47 +1,57 @@
 //! What the daemon needs in the database, and how it gets there.
 //!
-//! Three homes, one rule each: the *shape* of the data is in `migrations/` and only ever added to; the
-//! *behaviour* inside the database is in `sql/`, applied after every migration where it differs; the
-//! triggers on the *site's* tables are attached one table a transaction, because they lock it.
+//! - `site/`: what is found of the site, its tables, columns and types, and the names that `sql/` is filled in with.
+//! - `objects/`: what is ours. Functions from `sql/`, foreign keys, triggers on the site's tables, rights.
+//! - `shape.rs`: the tables, from `migrations/`.
+//! - `state.rs`: which version is installed, and whether it is paused. `check/` holds an installation against the settings.
+//! - The acts, one file each: `migrate`, `pause`, `resume`, `uninstall`. `turn.rs` has them take turns, `lock.rs` takes locks on
+//!   the site's tables without anybody having to queue behind us.
 
-mod behaviour;
-pub(crate) mod built;
-mod catalog;
+mod act;
+mod arrival;
 mod check;
 mod error;
-mod expiry;
-mod keys;
+mod lock;
 mod migrate;
-mod patience;
+mod new_role;
+pub(crate) mod objects;
+mod origin;
 mod pause;
-mod reading;
-mod references;
+mod preview;
 mod resume;
-mod rights;
-mod site;
-mod template;
-mod triggers;
+mod shape;
+pub(crate) mod site;
+mod state;
 mod turn;
 mod uninstall;
 mod unlinked;
-mod watch;
 
-pub use behaviour::differing;
-pub use check::{check, check_expiry, faults, installed, installed_version};
+pub(crate) use arrival::database;
+pub use check::{check, check_expiry, evicts, faults};
 pub use error::Error;
-pub use expiry::Expiry;
-pub use migrate::{Installed, migrate, migrate_to, newest_version};
-pub use pause::{Pause, current as current_pause, pause};
-pub use reading::Reading;
+#[doc(hidden)]
+pub use lock::wait_for_turn;
+pub use migrate::{Installed, migrate, migrate_to};
+pub use new_role::create_role;
+pub use objects::{access::of_daemon as missing_rights, functions::differing};
+pub use origin::adopt_ids;
+pub use pause::pause;
+pub use preview::preview;
 pub use resume::{Resumed, resume};
-pub use site::{Column, Site, Table};
-pub use template::quote_identifier;
+pub use shape::newest_version;
+pub use site::{
+    Site,
+    catalog::user_column,
+    expiry::Expiry,
+    table::{Column, Table},
+    template::quote_identifier,
+    user_source::UserSource,
+    watch::Watch,
+};
+pub use state::{Pause, current_pause, installed, installed_version};
 pub use turn::lock_within;
-pub use uninstall::uninstall;
-pub use watch::Watch;
+pub use uninstall::{uninstall, what_is_installed};
 
 /// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too. Any role that may connect can
 /// take any such lock, so nothing that has to go on may wait for a number that can be known beforehand.
 pub const LOCK_CLASS: i32 = 1_397_903_442;
-/// Held while the schema is changed: refinery takes no lock of its own, and at first there is no table to lock a row of.
-const MIGRATING_LOCK: i32 = 2;

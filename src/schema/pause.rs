@@ -6,58 +6,18 @@
 //! foreign keys go. Tried: with the foreign keys left in place, a plain `DROP TABLE` and every `TRUNCATE` of the
 //! site's are refused, a table that is renamed keeps its links, and a key can change its size but not its kind.
 
-use tokio_postgres::{Client, GenericClient};
+use tokio_postgres::Client;
 
 use super::{
-    Error, Site, built, check, patience, references, rights, triggers, triggers::detach_others,
+    Error, Site, act, check, lock,
+    objects::{
+        foreign_keys, preconditions, replacement,
+        triggers::{self, detach_others},
+    },
+    state::{self, Pause, current_pause},
     turn::lock,
 };
-use crate::{
-    connection::{self, Target},
-    settings,
-};
-
-/// Since when the site migrates, and who said so.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Pause {
-    /// Time in UTC, as ISO 8601 has it.
-    pub since: String,
-    /// The role.
-    pub by: String,
-    /// False while it is still being begun.
-    #[serde(skip)]
-    pub(super) complete: bool,
-}
-
-impl Pause {
-    pub(super) fn refuse(self) -> Error {
-        let Self { since, by, .. } = self;
-        Error::Paused { since, by }
-    }
-}
-
-/// The pause that is on, if one is.
-///
-/// # Errors
-/// When the database cannot be reached or refuses the statement.
-pub async fn current(client: &impl GenericClient) -> Result<Option<Pause>, connection::Error> {
-    if !check::has_table(client, "session_reaper.pause").await? {
-        return Ok(None);
-    }
-    let row = client
-        .query_opt(
-            "-- schema::pause::current
-            select to_char(p.since at time zone 'utc', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), p.paused_by::text, p.complete
-            from session_reaper.pause p",
-            &[],
-        )
-        .await?;
-    Ok(row.map(|row| Pause {
-        since: row.get(0),
-        by: row.get(1),
-        complete: row.get(2),
-    }))
-}
+use crate::{connection::Target, settings};
 
 /// Begins a pause, or goes on with one whose beginning was interrupted; says whether it was on already.
 ///
@@ -65,36 +25,34 @@ pub async fn current(client: &impl GenericClient) -> Result<Option<Pause>, conne
 /// What is not installed, a missing right, a lock that is not to be had. What was done before the error stays and is
 /// not done again.
 pub async fn pause(target: &Target, settings: &settings::Site) -> Result<(Pause, bool), Error> {
-    let (mut client, connection) = target.connect().await?;
-    let driver = tokio::spawn(connection);
-    let result = pause_on(&mut client, settings).await;
-    // Dropping the client ends the connection, and with it the advisory lock.
-    drop(client);
-    let _ = driver.await;
-    result
+    act::on(target, async |client| pause_on(client, settings).await).await
 }
 
 async fn pause_on(client: &mut Client, settings: &settings::Site) -> Result<(Pause, bool), Error> {
-    check::server(client).await?;
+    state::server(client).await?;
     lock(client).await?;
-    check::installed(client).await?;
+    state::installed(client).await?;
     // The site may be in the middle of its migration, so nothing is looked at.
-    if let Some(pause) = current(client).await?.filter(|pause| pause.complete) {
+    if let Some(pause) = current_pause(client).await?.filter(|pause| pause.complete) {
         return Ok((pause, true));
     }
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
-    rights::check(client, &site).await?;
-    built::drop_left_overs(client).await?;
+    preconditions::check(client, &site).await?;
+    replacement::drop_left_overs(client).await?;
     step_back(client, &site).await?;
-    let pause = current(client).await?.ok_or(Error::NotInstalled)?;
+    let pause = current_pause(client).await?.ok_or(Error::NotInstalled)?;
     Ok((pause, false))
 }
 
 /// Takes off what depends on the site's columns. Each step can be repeated.
 pub(super) async fn step_back(client: &mut Client, site: &Site) -> Result<(), Error> {
     client
-        .batch_execute("insert into session_reaper.pause default values on conflict do nothing")
+        .execute(
+            "-- schema::pause::step_back
+            insert into session_reaper.pause (noted) values ($1) on conflict do nothing",
+            &[&is_noted(client, site).await?],
+        )
         .await?;
     detach_others(client, site).await?;
     for trigger in triggers::wanted(site) {
@@ -104,11 +62,22 @@ pub(super) async fn step_back(client: &mut Client, site: &Site) -> Result<(), Er
         }
     }
     drop_view(client, site).await?;
-    references::drop(client, site).await?;
+    foreign_keys::drop(client, site).await?;
     client
         .batch_execute("update session_reaper.pause set complete = true")
         .await?;
     Ok(())
+}
+
+/// Whether writes of sessions have been noted until now: a migration that nobody paused for may have taken the triggers
+/// along.
+async fn is_noted(client: &Client, site: &Site) -> Result<bool, Error> {
+    for trigger in triggers::wanted(site) {
+        if trigger.reads && !trigger.is_attached(client).await? {
+            return Ok(false);
+        }
+    }
+    Ok(site.user_source.is_in_session())
 }
 
 /// With the view go the rights to look at it, so they are kept.
@@ -125,5 +94,5 @@ async fn drop_view(client: &Client, site: &Site) -> Result<(), Error> {
         drop view if exists session_reaper.live_session;
         delete from session_reaper.behaviour where name = 'live_session'";
     let what = "session_reaper.live_session";
-    patience::execute(client, &[site.sessions.oid], what, statements).await
+    lock::execute(client, &[site.sessions.oid], what, statements).await
 }

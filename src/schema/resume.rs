@@ -5,13 +5,14 @@
 use tokio_postgres::Client;
 
 use super::{
-    Error, Installed, Site, check, keys,
-    migrate::{install, prepare, shape},
-    newest_version, patience,
-    pause::{Pause, current, step_back},
-    rights,
-    template::quote_identifier,
-    triggers,
+    Error, Installed, Site, act, check, lock,
+    migrate::{install, prepare},
+    newest_version,
+    objects::{key_types, preconditions, triggers},
+    pause::step_back,
+    shape,
+    site::template::quote_identifier,
+    state::{self, Pause, current_pause},
     turn::lock,
     unlinked,
 };
@@ -28,7 +29,7 @@ pub struct Resumed {
     pub without_session: u64,
     /// Links that were dropped, because their user is gone.
     pub without_user: u64,
-    /// Tables that lost our triggers during the pause, so that nobody knows what changed there.
+    /// Tables that were without our triggers, so that nobody knows what changed there.
     pub unwatched: Vec<String>,
     /// Everything that was put back.
     pub installed: Installed,
@@ -44,42 +45,36 @@ pub struct Resumed {
 /// What is not installed, a site that does not fit the settings, a key that became of another kind, a missing right, a
 /// lock that is not to be had. What was done before the error stays, and the pause with it.
 pub async fn resume(target: &Target, settings: &settings::Site) -> Result<Resumed, Error> {
-    let (mut client, connection) = target.connect().await?;
-    let driver = tokio::spawn(connection);
-    let result = resume_on(&mut client, settings).await;
-    // Dropping the client ends the connection, and with it the advisory lock.
-    drop(client);
-    let _ = driver.await;
-    result
+    act::on(target, async |client| resume_on(client, settings).await).await
 }
 
 async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Resumed, Error> {
-    check::server(client).await?;
+    state::server(client).await?;
     lock(client).await?;
-    if check::installed_version(client).await?.is_none() {
+    if state::installed_version(client).await?.is_none() {
         return Err(Error::NotInstalled);
     }
-    check::not_newer(client).await?;
+    state::not_newer(client).await?;
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
     check::forgets_nothing(client, settings).await?;
-    rights::roles_exist(client, settings).await?;
+    preconditions::roles_exist(client, settings).await?;
     prepare(client, &site).await?;
-    let migrations = shape(client, &site, newest_version()).await?;
+    let migrations = shape::apply(client, &site, newest_version()).await?;
     let mut resumed = Resumed {
-        pause: current(client).await?,
+        pause: current_pause(client).await?,
         ..Resumed::default()
     };
-    if resumed.pause.as_ref().is_some_and(|pause| pause.complete) {
+    if resumed.pause.as_ref().is_none_or(|pause| pause.complete) {
         resumed.unwatched = unwatched(client, &site).await?;
     }
-    if !keys::misfits(client, &site).await?.is_empty() {
+    if !key_types::misfits(client, &site).await?.is_empty() {
         // Where nobody has paused: the foreign keys must not check what is about to change its type.
         step_back(client, &site).await?;
     }
     (resumed.without_session, resumed.without_user) = drop_links(client, &site).await?;
-    resumed.keys = keys::adapt(client, &site).await?;
-    keys::adapt_persistence(client, &site).await?;
+    resumed.keys = key_types::adapt(client, &site).await?;
+    key_types::adapt_persistence(client, &site).await?;
     resumed.installed = install(client, &site, settings).await?;
     resumed.installed.migrations = migrations;
     let readers = let_readers(client).await?;
@@ -157,16 +152,17 @@ async fn let_readers(client: &Client) -> Result<usize, Error> {
 /// What waited as text fits now. Daemons look at once, and not after their next poll.
 async fn end(client: &Client, site: &Site) -> Result<(), Error> {
     let statements = format!(
-        "insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest)
-            select r.change_id, 'user', cast(r.user_key as {}), r.reason, r.policy, r.keep_digest
+        "insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest, place)
+            select r.change_id, 'user', cast(r.user_key as {}), r.reason, r.policy, r.keep_digest,
+                (row_number() over (partition by r.change_id order by r.id) - 1) / 50
             from session_reaper.paused_request r
             order by r.id;
         delete from session_reaper.paused_request;
         delete from session_reaper.pause;
-        select pg_catalog.pg_notify('session_reaper', '')",
+        select session_reaper.announce()",
         site.user_key.base_type
     );
-    patience::execute(client, &[], "session_reaper.pause", &statements).await
+    lock::execute(client, &[], "session_reaper.pause", &statements).await
 }
 
 async fn waiting(client: &Client) -> Result<i64, Error> {

@@ -5,11 +5,18 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
-use super::{Error, LOCK_CLASS, MIGRATING_LOCK};
+use super::{Error, LOCK_CLASS};
 use crate::connection;
+
+/// Held while the schema is changed: refinery takes no lock of its own, and at first there is no table to lock a row of.
+pub(super) const MIGRATING_LOCK: i32 = 2;
 
 /// Longer than an installation takes on a site that is busy, so that of many that start together each gets its turn.
 const LONGEST_TURN: Duration = Duration::from_secs(60);
+
+/// How long a look at one of the site's tables waits for somebody else's lock: without an end, a command would say
+/// nothing, and every other command would wait for its turn behind it.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Whoever comes second waits until the first has finished.
 pub async fn lock(client: &Client) -> Result<(), Error> {
@@ -36,14 +43,16 @@ pub async fn lock_within(client: &Client, patience: Duration) -> Result<(), Erro
             error.into()
         });
     }
-    client.batch_execute("set lock_timeout = 0").await?;
+    client
+        .batch_execute(&format!("set lock_timeout = {}", PATIENCE.as_millis()))
+        .await?;
     Ok(())
 }
 
 async fn in_the_way(client: &Client, patience: Duration) -> Result<Error, Error> {
     let row = client
         .query_opt(
-            "-- schema::migrate::in_the_way
+            "-- schema::turn::in_the_way
             select l.pid, pg_catalog.pg_get_userbyid(a.usesysid)::text
             from pg_catalog.pg_locks l
             cross join lateral pg_catalog.pg_stat_get_activity(l.pid) a

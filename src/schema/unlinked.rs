@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::{Error, Site, template::quote_identifier};
+use super::{Error, Site, site::template::quote_identifier};
 
 /// How many there are, for the operator. Looks at every session.
 pub async fn count(client: &Client, site: &Site) -> Result<i64, Error> {
@@ -21,7 +21,7 @@ pub async fn waiting(client: &Client, site: &Site) -> Result<i64, Error> {
     let row = client
         .query_one(
             "-- schema::unlinked::waiting
-            select t.complete from session_reaper.table_reading t",
+            select t.complete from session_reaper.backfill t",
             &[],
         )
         .await?;

@@ -2,13 +2,13 @@
 
 use std::{fmt, path::PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::Cached;
 
 /// The cache that answers for the session table, so that a session which ends there has to be evicted here, too. No
 /// such section: no cache. Adding one, taking it away, and another `table` need `session-reaper migrate` and a restart.
-#[derive(Clone, PartialEq, Deserialize)]
+#[derive(Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
     /// What kind of cache it is.
@@ -60,7 +60,7 @@ pub struct Cache {
 }
 
 /// What kind of cache it is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CacheKind {
     /// Redis or Valkey: one server, or several that know nothing of each other.

@@ -6,28 +6,48 @@
 //! silently falls back to its default is worse than a daemon that does not start.
 
 mod cache;
-mod caching;
-mod complaint;
+mod cache_key;
+mod cache_rules;
+mod canary;
+mod credential;
+mod database;
 mod environment;
+mod error;
 mod file;
-mod keys;
+mod findings;
+mod metrics;
+mod origin;
+mod policies;
+mod policy_rules;
 mod presets;
-mod rivals;
+mod ranges;
+mod rules;
 #[cfg(test)]
 mod sample;
+mod secret_keys;
+mod sections;
+mod serde_message;
 mod site;
-mod validate;
+mod site_rules;
 mod variables;
 
-use std::path::PathBuf;
-
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 pub use cache::{Cache, CacheKind};
+pub use cache_key::Names;
+pub use canary::Canary;
+pub use credential::DATABASE_URL;
+pub use database::Database;
 pub use environment::Environment;
-pub use file::{Error, load};
-pub use keys::secret_keys;
-pub use presets::knows_cache;
+pub use error::Error;
+pub use file::load;
+pub use findings::FINDINGS;
+pub use metrics::{ListenOn, Metrics};
+pub use origin::{Origin, Stated, stated};
+pub use policies::Policies;
+pub use presets::{cached_by, uncached_by};
+pub use secret_keys::secret_keys;
+pub use sections::{Doctor, Link, Listen, Log, LogFormat, Purge, Revoke};
 pub use site::{Cached, EpochUnit, Event, Policy, Site, Watched};
 
 /// All settings, by section.
@@ -41,7 +61,7 @@ pub use site::{Cached, EpochUnit, Event, Policy, Site, Watched};
 /// assert_eq!(settings.site.session_table, "django_session");
 /// # Ok::<(), session_reaper::settings::Error>(())
 /// ```
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Settings {
     /// How to reach the database.
@@ -58,185 +78,14 @@ pub struct Settings {
     pub cache: Option<Cache>,
     /// How expired sessions are deleted.
     pub purge: Purge,
+    /// Where figures, health and a page are to be had.
+    pub metrics: Metrics,
+    /// How many sessions a user may have, and for how long.
+    pub policy: Policies,
+    /// A revocation of the daemon's own now and then, to see whether one would work now.
+    pub canary: Canary,
     /// What is logged.
     pub log: Log,
-}
-
-/// How to reach the database. Changes need a restart.
-#[derive(Clone, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Database {
-    /// Connection string. Better left out of the file: `DATABASE_URL`, the systemd credential
-    /// `database_url` and the `PG*` variables keep passwords out of it.
-    pub url: Option<String>,
-    /// Connections for work; the listening connection comes on top.
-    pub pool_size: usize,
-    /// Longest time that a connection may take to be ready, in seconds.
-    pub connect_timeout_s: u64,
-    /// Longest time that one statement of the daemon may run, in seconds.
-    pub statement_timeout_s: u64,
-}
-
-impl Default for Database {
-    fn default() -> Self {
-        Self {
-            url: None,
-            pool_size: 4,
-            connect_timeout_s: 10,
-            statement_timeout_s: 30,
-        }
-    }
-}
-
-impl std::fmt::Debug for Database {
-    // The connection string holds a password (P7).
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Database")
-            .field("url", &self.url.as_ref().map(|_| "…"))
-            .field("pool_size", &self.pool_size)
-            .field("connect_timeout_s", &self.connect_timeout_s)
-            .field("statement_timeout_s", &self.statement_timeout_s)
-            .finish()
-    }
-}
-
-/// How changes are noticed.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Listen {
-    /// How often the listening connection has to prove that notifications arrive, in seconds. A dead one
-    /// is noticed after at most twice this time.
-    pub heartbeat_s: u64,
-    /// How often the daemon looks without having been told, in seconds: the net below NOTIFY.
-    pub poll_interval_s: u64,
-    /// Whether `NOTIFY session_reaper, '<user id>'` revokes that user. Any role that can connect can notify.
-    pub hand_requests: bool,
-}
-
-impl Default for Listen {
-    fn default() -> Self {
-        Self {
-            heartbeat_s: 5,
-            poll_interval_s: 5,
-            hand_requests: true,
-        }
-    }
-}
-
-/// How sessions are linked to their users, where the app does not do that itself.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Link {
-    /// How often the daemon reads what has been written, in seconds; before a revocation it does so anyway. Sessions
-    /// that have not been read are beyond what a changing transaction can end by itself.
-    pub poll_interval_s: u64,
-    /// Most sessions in one transaction.
-    pub batch_rows: u32,
-    /// Pause of the daemon after each batch, of new sessions or of those from before the installation, as a multiple of
-    /// the time that it took. A revocation waits for none.
-    pub pause_ratio: f64,
-    /// File with Django's `SECRET_KEY` on its first line and `SECRET_KEY_FALLBACKS` below: sessions that were opened under
-    /// an older password are then told by their hash. Needs a restart.
-    pub secret_key_file: Option<PathBuf>,
-    /// How long after a session was linked its hash is compared, in seconds: longer than the longest request.
-    pub verify_after_s: u64,
-}
-
-impl Default for Link {
-    fn default() -> Self {
-        Self {
-            poll_interval_s: 1,
-            batch_rows: 1000,
-            pause_ratio: 1.0,
-            secret_key_file: None,
-            verify_after_s: 120,
-        }
-    }
-}
-
-/// How sessions are ended.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Revoke {
-    /// Most revocations, and most sessions, in one transaction.
-    pub batch_rows: u32,
-    /// How long a deleted session may be written back by a request in flight, in seconds; it is ended
-    /// again after that. Django's own stores never write one back: 0.
-    pub write_back_grace_s: u64,
-    /// How long a revocation waits for a transaction that was open at the change before it settles without,
-    /// with a warning, in seconds.
-    pub settle_cap_s: u64,
-    /// Whether each revocation is told on the channel `session_revoked`, for apps that hold connections open. Any role
-    /// that can connect can listen, and hears which user it was.
-    pub tell: bool,
-}
-
-impl Default for Revoke {
-    fn default() -> Self {
-        Self {
-            batch_rows: 1000,
-            write_back_grace_s: 0,
-            settle_cap_s: 86_400,
-            tell: true,
-        }
-    }
-}
-
-/// How expired sessions are deleted.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Purge {
-    /// Cron expression with seconds, in UTC; empty: never.
-    pub schedule: String,
-    /// Most sessions in one transaction.
-    pub batch_rows: u32,
-    /// Pause after each batch, as a multiple of the time that the batch took.
-    pub pause_ratio: f64,
-    /// How long settled revocations are kept as an audit trail, in days.
-    pub retention_d: u32,
-}
-
-impl Default for Purge {
-    fn default() -> Self {
-        Self {
-            schedule: "0 */5 * * * *".to_owned(),
-            batch_rows: 1000,
-            pause_ratio: 1.0,
-            retention_d: 90,
-        }
-    }
-}
-
-/// What is logged.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Log {
-    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter such as `session_reaper=debug`.
-    pub level: String,
-    /// `auto`, `text`, `json` or `journal`.
-    pub format: LogFormat,
-}
-
-impl Default for Log {
-    fn default() -> Self {
-        Self {
-            level: "info".to_owned(),
-            format: LogFormat::Auto,
-        }
-    }
-}
-
-/// Where and how log lines are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogFormat {
-    /// The journal under systemd, text on a terminal, JSON elsewhere.
-    #[default]
-    Auto,
-    /// Lines for people, on standard error.
-    Text,
-    /// One JSON object a line, on standard error.
-    Json,
-    /// journald's own socket, with fields.
-    Journal,
+    /// What `doctor` says.
+    pub doctor: Doctor,
 }

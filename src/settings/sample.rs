@@ -1,11 +1,9 @@
-//! Holds the sample configuration and the unit to what the code does: nobody reads them again when a default
+//! Holds the sample configuration to what the code does: nobody reads it again when a default
 //! changes.
 
-use super::{Cache, Environment, Settings, complaint, load};
-use crate::daemon::LONGEST_STOP;
+use super::{Cache, Environment, Settings, load, serde_message};
 
 const SAMPLE: &str = include_str!("../../systemd/session-reaper.toml");
-const UNIT: &str = include_str!("../../systemd/session-reaper@.service");
 
 /// The sample with its settings in force: a setting is the one line that has no space behind its "#".
 fn uncommented() -> String {
@@ -14,15 +12,6 @@ fn uncommented() -> String {
         _ => format!("{line}\n"),
     };
     SAMPLE.lines().map(line).collect()
-}
-
-/// What the unit says after `name=`, in seconds.
-fn seconds(name: &str) -> u64 {
-    let start = format!("{name}=");
-    let value = UNIT.lines().find_map(|line| line.strip_prefix(&start));
-    let value = value.expect("the unit sets it");
-    let (number, unit) = value.split_at(value.find(char::is_alphabetic).unwrap());
-    number.parse::<u64>().unwrap() * if unit == "min" { 60 } else { 1 }
 }
 
 #[test]
@@ -42,10 +31,19 @@ fn the_sample_shows_every_setting_at_its_default() {
     assert!(settings.site.expires_unit.take().is_some());
     assert!(settings.site.lifetime_s.take().is_some());
     assert!(settings.link.secret_key_file.take().is_some());
+    let policy = &mut settings.policy;
+    assert!(policy.sessions_max.take().is_some());
+    assert!(policy.lifetime_s.take().is_some());
+    assert!(policy.idle_s.take().is_some());
+    assert!(!std::mem::take(&mut policy.sessions_max_where).is_empty());
+    assert!(!std::mem::take(&mut policy.lifetime_where_s).is_empty());
     for example in [
+        &mut settings.metrics.listen,
         &mut settings.database.url,
+        &mut settings.canary.user,
         &mut settings.site.user_key,
         &mut settings.site.user_column,
+        &mut settings.site.policy_column,
         &mut settings.site.time_zone,
         &mut settings.site.daemon_role,
     ] {
@@ -77,9 +75,9 @@ fn the_sample_shows_every_setting_at_its_default() {
 #[test]
 fn the_sample_mentions_every_setting() {
     let shown: toml::Table = toml::from_str(&uncommented()).unwrap();
-    for section in complaint::sections() {
+    for section in serde_message::sections() {
         let shown = shown[&section].as_table().unwrap();
-        for key in complaint::keys(&section) {
+        for key in serde_message::keys(&section) {
             assert!(shown.contains_key(&key), "{section}.{key} is not shown");
         }
     }
@@ -95,10 +93,4 @@ fn the_hardened_lines_are_valid_and_take_no_requests_by_hand() {
     let settings: Settings = toml::from_str(&text).unwrap();
     assert!(!settings.listen.hand_requests);
     assert!(settings.site.daemon_role.is_some());
-}
-
-#[test]
-fn the_unit_lets_the_daemon_stop_and_feed_its_watchdog() {
-    assert!(seconds("TimeoutStopSec") > LONGEST_STOP.as_secs());
-    assert!(seconds("WatchdogSec") >= 4 * Settings::default().listen.heartbeat_s);
 }

@@ -1,13 +1,13 @@
 //! The site's tables, and what on them ends sessions.
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::codec::Codec;
 
 /// The site's tables. Names without a schema are looked up in `search_path`. What is left out comes from the preset, so
 /// that a section read by itself, without [`load`](super::load), names only what it names.
 /// Changes need `session-reaper migrate` and a restart.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Site {
     /// What is known of the store: the names below, and what else it needs.
@@ -18,8 +18,13 @@ pub struct Site {
     pub user_table: String,
     /// Column that identifies a user; left out: the primary key.
     pub user_key: Option<String>,
+    /// Columns of the user table that people know a user by: commands that find no user by the key look here, too.
+    #[serde(default)]
+    pub login_columns: Vec<String>,
     /// Column whose change ends the user's sessions; left out where `watch` says what does.
     pub password_column: Option<String>,
+    /// Column of the user table by which `[policy]` tells users apart, such as `is_staff`.
+    pub policy_column: Option<String>,
     /// Which columns end a user's sessions, and how. Left out: the password, and on a user table that has
     /// `is_active` that it becomes false.
     pub watch: Option<Vec<Watched>>,
@@ -36,6 +41,7 @@ pub struct Site {
     /// The keys that lead to the user in a `data_column` of type json or jsonb, outermost first.
     pub user_path: Option<Vec<String>>,
     /// The format of a `data_column` that SQL cannot read.
+    #[serde(skip_serializing)]
     pub codec: Option<Codec>,
     /// Column that says when a session expires; left out: sessions live until they are ended.
     pub expires_column: Option<String>,
@@ -57,9 +63,15 @@ pub struct Site {
     /// Roles that the app connects as and that link sessions: `migrate` lets them.
     #[serde(default)]
     pub app_roles: Vec<String>,
+    /// Whether `link.secret_key_file` is set: only then is a daemon granted what comparing hashes needs.
+    #[serde(skip)]
+    pub verifies: bool,
     /// What the section `[cache]` means to the database.
     #[serde(skip)]
     pub cached: Cached,
+    /// `canary.user`: by whom the canary's functions work, so that nobody who calls them names another one.
+    #[serde(skip)]
+    pub canary_user: Option<String>,
 }
 
 /// Where a cache answers for the session table.
@@ -76,12 +88,6 @@ pub enum Cached {
     InTable(String),
 }
 
-impl Default for Site {
-    fn default() -> Self {
-        super::presets::usual_site()
-    }
-}
-
 fn a_minute() -> u64 {
     60
 }
@@ -91,7 +97,7 @@ fn a_gigabyte() -> u32 {
 }
 
 /// What a number that stands for a time counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EpochUnit {
     /// Seconds since 1970.
@@ -118,7 +124,7 @@ pub enum EpochUnit {
 /// .unwrap();
 /// assert_eq!(settings.site.watch.unwrap().len(), 2);
 /// ```
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Watched {
     /// Table; left out: the user table.
@@ -140,7 +146,7 @@ pub struct Watched {
 }
 
 /// What happens to a row that is watched.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Event {
     /// The column changes.
@@ -153,7 +159,7 @@ pub enum Event {
 }
 
 /// Which sessions of the user end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
     /// All that are older, but for the one that the app asked to keep and those of the changing transaction.

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::{Environment, Error, Settings, complaint};
+use super::{Environment, Error, Settings, serde_message};
 
 const PREFIX: &str = "SESSION_REAPER_";
 
@@ -35,10 +35,10 @@ pub(super) fn lay_over(table: &mut Table, environment: &Environment) -> Result<(
 
 // The names are checked first, so that a misspelt one is told from a wrong value.
 fn split(name: &str) -> Result<(String, String), Error> {
-    let known: Vec<(String, String)> = complaint::sections()
+    let known: Vec<(String, String)> = serde_message::sections()
         .into_iter()
         .flat_map(|section| {
-            complaint::keys(&section)
+            serde_message::keys(&section)
                 .into_iter()
                 .map(move |key| (section.clone(), key))
         })
@@ -52,7 +52,8 @@ fn split(name: &str) -> Result<(String, String), Error> {
         .map(spelt)
         .chain(NOT_SETTINGS.map(str::to_owned))
         .collect();
-    let nearest = complaint::nearest(name, names.iter().map(String::as_str)).unwrap_or_default();
+    let nearest =
+        serde_message::nearest(name, names.iter().map(String::as_str)).unwrap_or_default();
     Err(Error::Variable {
         name: format!("{PREFIX}{name}"),
         complaint: format!("no such setting is known; the nearest known one is {PREFIX}{nearest}"),
@@ -95,5 +96,5 @@ fn accepted(section: &str, key: &str, value: &Value) -> Result<(), String> {
         Value::Table(alone),
     )]))
     .map(|_| ())
-    .map_err(|error| complaint::shown(error.message()))
+    .map_err(|error| serde_message::shown(error.message()))
 }

@@ -6,7 +6,7 @@ import subprocess
 import threading
 
 import pytest
-from apps import APPS, TARGET, ZONE, Client, serve
+from apps import TARGET, Client, serve, start_redis, wanted
 from process import Process, clean_environment
 from waiting import eventually
 
@@ -25,14 +25,18 @@ class Site:
         self.db = server.connect(database)
         self.server = server
         self.log_begins = len(server.process.said())
-        self.web = serve(app, server, database, directory)
+        self.cache = start_redis(directory) if app.caches else None
+        self.web = serve(app, server, database, directory, self.cache)
         self.daemon = None
         self.keys_seen = set()
-        (directory / "settings.toml").write_text(app.preset_settings)
+        cache = f'[cache]\nkind = "redis"\nservers = ["{self.cache.url}"]\n' if self.cache else ""
+        (directory / "settings.toml").write_text(app.preset_settings + cache)
 
     def stop(self):
         with contextlib.ExitStack() as every:
             every.callback(self.db.close)
+            if self.cache:
+                every.callback(self.cache.stop)
             every.callback(self.web.stop)
             if self.daemon:
                 every.callback(self.daemon.stop)
@@ -46,6 +50,11 @@ class Site:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, f"{command} gave {done.returncode}:\n{done.stdout}{done.stderr}"
         return done.stdout
+
+    def reaper_says(self, *arguments):
+        """What it says, whether it is content or not."""
+        command, environment = self._reaper(*arguments)
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120).stdout
 
     def start_daemon(self):
         command, environment = self._reaper("run")
@@ -73,7 +82,7 @@ class Site:
 
     def visitor(self, word):
         client = self.client()
-        if self.app.upserts:
+        if self.app.has_visitors:
             assert client.note(word) == (200, "noted")
         return client
 
@@ -85,7 +94,7 @@ class Site:
         """Its sessions live for an hour, whatever the zone that it writes in."""
         expires, table, key = self.app.expires_column, self.app.session_table, self.app.session_key
         aged = self.db.execute(
-            f"update {table} set {expires} = {expires} - interval '61 minutes' where {key} = %s", [client.key]
+            f"update {table} set {expires} = {expires} - {self.app.hour} * 2 where {key} = %s", [client.key]
         )
         assert aged.rowcount == 1
 
@@ -98,13 +107,13 @@ class Site:
         assert self.keys_seen and not [key for key in self.keys_seen if key in said]
 
 
-@pytest.fixture(params=APPS, ids=lambda app: app.name)
+@pytest.fixture(params=wanted(), ids=lambda app: app.name)
 def site(request, server, tmp_path):
     app = request.param
     database = app.name
     server.create_database(database)
     with server.connect("postgres") as connection:
-        connection.execute(f"alter database \"{database}\" set timezone to '{ZONE}'")
+        connection.execute(f"alter database \"{database}\" set timezone to '{app.zone}'")
     with contextlib.ExitStack() as ending:
         ending.callback(server.drop_database, database)
         running = Site(app, server, database, tmp_path)
@@ -115,13 +124,14 @@ def site(request, server, tmp_path):
         # Some make their table only now.
         running.visitor("the first")
         yield running
-        running.assert_no_key_is_logged()
+        if running.daemon:
+            running.assert_no_key_is_logged()
 
 
 @contextlib.contextmanager
 def in_flight(site, client):
     """A request that has read its session when this begins, and saves it when this has ended."""
-    if not site.app.upserts:
+    if not site.app.has_visitors:
         yield
         return
     answers = []
@@ -133,22 +143,25 @@ def in_flight(site, client):
     finally:
         site.web.gate.touch()
         request.join()
-    assert answers == [(200, "noted")]
+    assert [status for status, _ in answers] == [site.app.status_of_late]
 
 
 def test_a_password_changed_in_sql_ends_the_sessions_that_are_older(site):
     older = site.logged_in("alice")
     site.reaper("migrate")
     site.start_daemon()
-    hers = [older, *(site.logged_in("alice") for _ in range(3))]
+    hers = [*([] if site.app.links else [older]), *(site.logged_in("alice") for _ in range(3))]
     bob, visitor = site.logged_in("bob"), site.visitor("umbrella")
 
     with in_flight(site, hers[-1]):
         site.change_password("alice", like="spare")
-        eventually(lambda: not site.keys() & {client.key for client in hers}, "not ended")
-        assert [client.account() for client in hers[:-1]] == [None] * 3
+        # What the request holds can only end after it.
+        free = {client.key for client in (hers[:-1] if site.app.locks else hers)}
+        eventually(lambda: not site.keys() & free, "not ended")
+        # A cache hears of it once the rows are gone.
+        eventually(lambda: [client.account() for client in hers[:-1]] == [None] * (len(hers) - 1), "not refused")
         later = site.logged_in("alice", NEW)
-        assert hers[0].log_in("alice", PASSWORDS["alice"]) == 401
+        assert not site.app.has_passwords or hers[0].log_in("alice", PASSWORDS["alice"]) == 401
         # The same browser.
         assert hers[0].log_in("alice", NEW) == 200
     site.wait_until_settled()
@@ -159,7 +172,17 @@ def test_a_password_changed_in_sql_ends_the_sessions_that_are_older(site):
     assert ended == len(hers) + site.app.upserts
     assert later.account() == hers[0].account() == "alice"
     assert bob.account() == "bob"
-    assert not site.app.upserts or visitor.noted() == "umbrella"
+    assert not site.app.has_visitors or visitor.noted() == "umbrella"
+
+
+def test_a_session_that_nobody_can_read_is_told_of(site):
+    if not site.app.links:
+        pytest.skip("they can be read")
+    site.logged_in("alice")
+    site.reaper("migrate")
+    site.start_daemon()
+
+    eventually(lambda: "pickle" in site.reaper_says("status"), "not told of")
 
 
 def test_a_purge_takes_the_expired_session_and_leaves_those_that_are_alive(site):
@@ -174,5 +197,60 @@ def test_a_purge_takes_the_expired_session_and_leaves_those_that_are_alive(site)
 
     assert '"sessions":1,' in said
     assert site.keys() == before - {gone.key}
-    assert (alice.account(), bob.account(), gone.account()) == ("alice", "bob", None)
-    assert not site.app.upserts or visitor.noted() == "umbrella"
+    assert (alice.account(), bob.account()) == ("alice", "bob")
+    # In a cache it expires by itself, and not by the hand that has aged the row.
+    assert site.app.caches or gone.account() is None
+    assert not site.app.has_visitors or visitor.noted() == "umbrella"
+
+
+def test_the_session_that_changes_the_password_in_the_app_stays_and_the_others_end(site):
+    if not site.app.changes:
+        pytest.skip("it has no page for that")
+    site.reaper("migrate")
+    site.start_daemon()
+    password = PASSWORDS["alice"]
+    for path in site.app.changes:
+        hers, other, bob = site.logged_in("alice", password), site.logged_in("alice", password), site.logged_in("bob")
+        password = f"{password}, {path}"
+
+        assert hers.request(path, {"password": password})[0] == 200, site.web.said()
+
+        eventually(lambda: other.key not in site.keys(), f"not ended by {path}")
+        site.wait_until_settled()
+        assert (hers.account(), other.account(), bob.account()) == ("alice", None, "bob"), path
+        assert site.logged_in("alice", password).account() == "alice"
+
+
+def test_a_user_who_is_deactivated_or_deleted_has_no_session_left(site):
+    site.reaper("migrate")
+    site.start_daemon()
+    alice, bob, spare = site.logged_in("alice"), site.logged_in("bob"), site.logged_in("spare")
+    if site.app.deactivates:
+        site.db.execute(f"update {site.app.user_table} set is_active = false where {site.app.user_name} = 'alice'")
+        eventually(lambda: alice.key not in site.keys(), "not ended")
+        eventually(lambda: alice.account() is None, "not refused")
+        assert alice.log_in("alice", PASSWORDS["alice"]) != 200
+
+    before = site.app.before_deletion.format(session_table=site.app.session_table)
+    site.db.execute(f"{before} delete from {site.app.user_table} where {site.app.user_name} = 'bob'")
+
+    eventually(lambda: bob.key not in site.keys(), "not ended")
+    site.wait_until_settled()
+    assert (bob.account(), spare.account()) == (None, "spare")
+
+
+def test_what_is_changed_while_no_daemon_serves_ends_the_older_sessions_by_when_one_is_back(site):
+    site.reaper("migrate")
+    site.start_daemon()
+    before = site.logged_in("alice")
+    site.daemon.stop()
+    while_away, bob = site.logged_in("alice"), site.logged_in("bob")
+
+    site.change_password("alice", like="spare")
+    later = site.logged_in("alice", NEW)
+    site.start_daemon()
+
+    eventually(lambda: not site.keys() & {before.key, while_away.key}, "not ended")
+    site.wait_until_settled()
+    assert (before.account(), while_away.account()) == (None, None)
+    assert (later.account(), bob.account()) == ("alice", "bob")

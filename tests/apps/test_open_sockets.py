@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from apps import APPS
+from apps import APPS, wanted
 from test_apps import NEW
 from test_apps import site as site
 from websockets.exceptions import ConnectionClosed, InvalidStatus
@@ -11,7 +11,8 @@ from websockets.sync.client import connect
 
 ENDED = 4401
 
-only_express = pytest.mark.parametrize("site", [app for app in APPS if app.name == "express"], indirect=True)
+express = [app for app in APPS if app.name == "express" and app in wanted()]
+only_express = pytest.mark.parametrize("site", express, indirect=True)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import pathlib
 import re
 import subprocess
 import sys
+import time
 
 from process import Process, clean_environment
 
@@ -47,14 +48,14 @@ class BenchSite:
         return clean_environment(DATABASE_URL=self.server.url(self.database), **settings)
 
     def install(self):
-        subprocess.run(
-            [REAPER, "migrate"], env=self.reaper_environment(), check=True, capture_output=True, timeout=120
-        )
+        subprocess.run([REAPER, "migrate"], env=self.reaper_environment(), check=True, capture_output=True, timeout=120)
 
     @contextlib.contextmanager
     def daemon(self, **settings):
         environment = self.reaper_environment(SESSION_REAPER_PURGE_SCHEDULE="0 0 0 29 2 *", **settings)
-        running = Process([REAPER, "run"], self.directory / f"{self.database}.log", env=environment)
+        running = Process(
+            [REAPER, "run"], self.directory / f"{self.database}-{time.monotonic_ns()}.log", env=environment
+        )
         try:
             running.wait_until(lambda: self.value("select session_reaper.is_served()"), "serving the database")
             yield running
@@ -68,12 +69,12 @@ class BenchSite:
         for statement in statements:
             self.db.execute(statement)
 
-    def add_users(self, count):
+    def add_users(self, count, first=1):
         self.db.execute(
             "insert into auth_user (username, password, is_superuser, first_name, last_name, email, is_staff,"
             " is_active, date_joined)"
-            " select 'user-' || n, 'first', false, '', '', '', false, true, now() from generate_series(1, %s) n",
-            [count],
+            " select 'user-' || n, 'first', false, '', '', '', false, true, now() from generate_series(%s::integer, %s::integer) n",
+            [first, first + count - 1],
         )
 
     def add_samples(self):
@@ -89,8 +90,7 @@ class BenchSite:
         path = self.directory / "script.sql"
         path.write_text(script)
         done = subprocess.run(
-            [self.server.binaries / "pgbench", "--no-vacuum", "--client=4", "--jobs=1"]
-            + [f"--file={path}", *options],
+            [self.server.binaries / "pgbench", "--no-vacuum", "--client=4", "--jobs=1"] + [f"--file={path}", *options],
             env=clean_environment(**self.server.variables(self.database)),
             capture_output=True,
             text=True,
@@ -98,7 +98,9 @@ class BenchSite:
         )
         assert done.returncode == 0, done.stderr
         done = done.stdout
-        return float(re.search(r"^tps = ([\d.]+)", done, re.M)[1]), float(re.search(r"latency average = ([\d.]+)", done)[1])
+        return float(re.search(r"^tps = ([\d.]+)", done, re.M)[1]), float(
+            re.search(r"latency average = ([\d.]+)", done)[1]
+        )
 
 
 # A copy of these lines goes to standard output: no field of theirs needs an escape.

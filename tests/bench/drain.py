@@ -25,7 +25,7 @@ def measure(site, seconds):
             while load.is_alive():
                 number += 1
                 latencies.append(_revoke(site, other, number))
-                queue.append(site.value("select count(*) from session_reaper.unread"))
+                queue.append(site.value("select count(*) from session_reaper.pending_link"))
                 time.sleep(0.05)
         load.join()
     percent = statistics.quantiles(latencies, n=100)
@@ -38,7 +38,10 @@ def measure(site, seconds):
                 "the same, in each fifth of the time: most",
                 " ".join(f"{max(part):,}" for part in _fifths(queue)),
             ),
-            ("from commit to session gone, ms: p50, p99, most", f"{percent[49]:.1f}, {percent[98]:.1f}, {max(latencies):.1f}"),
+            (
+                "from commit to session gone, ms: p50, p99, most",
+                f"{percent[49]:.1f}, {percent[98]:.1f}, {max(latencies):.1f}",
+            ),
         ],
     )
 

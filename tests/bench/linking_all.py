@@ -41,7 +41,7 @@ BATCH_ROWS = 5000
 ROUNDS = 2
 
 
-def measure(site, sessions):
+def measure(site, figures, sessions):
     site.add_users(USERS)
     site.add_samples()
     site.tables(
@@ -51,7 +51,7 @@ def measure(site, sessions):
     )
     loop_rows = sessions // 10
     site.install()
-    loops, readings, peaks = [], [], []
+    loops, readings, peaks = figures["link/loop"], figures["link/reaped"], figures["link/peak MiB"]
     for _ in range(ROUNDS):
         said = site.manage("shell", "--no-imports", "-c", LOOP.format(most=loop_rows, batch=BATCH_ROWS)).split()
         assert int(said[1]) == loop_rows, said
@@ -79,7 +79,7 @@ def _read_all(site, sessions):
         "vacuum django_session",
         "vacuum auth_user",
         "checkpoint",
-        "select session_reaper.read_all_again('installed')",
+        "select session_reaper.backfill_again('installed')",
     )
     began = time.monotonic()
     linking = subprocess.Popen(
@@ -93,7 +93,7 @@ def _read_all(site, sessions):
         time.sleep(0.02)
     seconds = time.monotonic() - began
     said = linking.stdout.read()
-    assert linking.returncode == 0 and json.loads(said)["unread"]["table_read"], said
+    assert linking.returncode == 0 and json.loads(said)["linking"]["backfilled"], said
     linked = site.value("select count(*) from session_reaper.user_session")
     assert linked == sessions, f"{linked} of {sessions} are linked"
     return seconds, peak / 1024

@@ -9,6 +9,12 @@ def spread(values, digits=0):
     return f"{middle} ({least} - {most})"
 
 
+def percentile(values, percent):
+    if len(values) < 2 or percent == 50:
+        return statistics.median(values)
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
 def show(title, rows):
     print(f"\n{title}")
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]

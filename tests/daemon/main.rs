@@ -1,55 +1,26 @@
-//! The daemon against a real PostgreSQL server. Each file is a room of our promises (P1 to P8).
+//! The daemon against a real PostgreSQL server. Grouped as `src/` is; `stage` is what every test stands on.
 
 #![allow(
     clippy::unwrap_used,
     reason = "a test that fails to unwrap has failed, which is all that it has to say"
 )]
 
-mod age;
-mod bad_input;
-mod beside;
-mod binary;
-mod cache_trouble;
-mod cached;
-mod caches;
+mod canary;
 mod codec;
-mod crash;
-mod dating;
+mod command;
+mod connection;
+mod daemon;
+mod docs;
 mod doctor;
-mod expiry;
-mod express;
-mod failover;
-mod fails_closed;
-mod handed_over;
-mod hold;
-mod hostile;
-mod inspection;
-mod json_path;
-mod migrate;
-mod outage;
-mod password_change;
-mod patroni;
-mod pause;
-mod poison;
-mod pooler;
-mod presets;
+mod evict;
+mod link;
+mod monitor;
+mod policies;
 mod process;
-mod proxy;
 mod purge;
-mod queue;
-mod quiet;
-mod reading;
-mod readme;
-mod rekeyed;
-mod renamed;
-mod replicas;
-mod restored;
-mod roles;
-mod rolling;
-mod secrecy;
-mod settling;
-mod shapes;
+mod revoke;
+mod schema;
+mod security;
+mod site;
 mod stage;
-mod stale_hash;
-mod tls;
-mod watch;
+mod status;

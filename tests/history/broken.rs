@@ -6,21 +6,21 @@
 use std::time::Duration;
 
 use crate::{
+    options::{More, Options},
     run,
     stand_in::StandIn,
     verdict::Verdict,
-    world::{More, Options},
 };
 
 /// The body of the age rule, without one of its parts.
 const SIGNATURE: &str = "create or replace function session_reaper.is_older(
     link_xid xid8, link_begun_at timestamptz, link_snapshot pg_snapshot,
-    change_xid xid8, change_begun_at timestamptz, change_at timestamptz, policy text)
+    change_xid xid8, change_begun_at timestamptz, change_at timestamptz, change_newer_from xid8, policy text)
     returns boolean language sql immutable parallel safe return ";
 
 /// It ends with the first survivor, most often within two seconds; on a machine with much else to do it has taken longer
-/// than thirty, and at a load of fifteen longer than 120.
-pub const LONG_ENOUGH: Duration = Duration::from_secs(240);
+/// than thirty, and at a load of fifteen longer than 240.
+pub const LONG_ENOUGH: Duration = Duration::from_secs(600);
 
 pub async fn run_broken(seed: u64, sabotage: &str, options: Options) -> Verdict {
     let options = Options {
@@ -129,6 +129,8 @@ async fn a_horizon_of_write_transactions_only_is_found_out() {
                 select l.virtualtransaction from pg_locks l
                 where l.locktype = 'transactionid' and l.granted
                   and l.virtualtransaction = any (new.virtual_transactions));
+            -- Or the second look would find some of them.
+            new.looked_again := true;
             return new;
         end $$;
         create trigger forget_readers before insert on session_reaper.horizon
@@ -218,7 +220,7 @@ fn writes() -> Options {
 
 #[tokio::test]
 async fn a_rehash_that_ends_sessions_is_found_out() {
-    let sabotage = rewrite("credential_changed", "<> 'on'", "<> 'never'");
+    let sabotage = rewrite("credential_changed", "= 'on'", "= 'never'");
     let verdict = run_broken(20, &sabotage, writes()).await;
     assert!(!verdict.bystanders.is_empty());
 }
@@ -279,9 +281,9 @@ async fn a_breach_switch_that_skips_its_last_page_is_found_out() {
 #[tokio::test]
 async fn a_breach_switch_that_ends_everything_is_found_out() {
     let sabotage = rewrite(
-        "end_together",
-        "where k.session_key = any (locked)",
-        "where r.scope = 'all' or k.session_key = any (locked)",
+        "still_condemned",
+        "where (k.session_key in (select pg_catalog.unnest(free_keys))) is true\n          and (",
+        "where (k.session_key in (select pg_catalog.unnest(free_keys))) is true\n          and (r.scope = 'all' or ",
     );
     // Long enough for a few of them.
     let options = Options {
@@ -296,23 +298,34 @@ async fn a_breach_switch_that_ends_everything_is_found_out() {
 #[tokio::test]
 async fn reading_with_the_stamp_of_the_last_write_is_found_out() {
     let last = rewrite(
-        "link_unread",
+        "logins_in",
         "pg_catalog.min(w.begun_at) as begun_at",
         "pg_catalog.max(w.begun_at) as begun_at",
     );
     let sight = rewrite(
-        "link_unread",
+        "logins_in",
         "session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) end as snapshot",
         "(pg_catalog.array_agg(w.snapshot order by w.begun_at desc))[1] end as snapshot",
     );
-    survivors_with(&format!("{last} {sight}")).await;
+    // A save that comes between the change and the reading is what it takes, and the reading is too quick for most.
+    let slow = rewrite(
+        "take_pending_links",
+        "if session_reaper.is_paused() then",
+        "perform pg_catalog.pg_sleep(0.2);\n    if session_reaper.is_paused() then",
+    );
+    let always = rewrite(
+        "is_any_link_pending",
+        "return exists (",
+        "return true or exists (",
+    );
+    survivors_with(&format!("{last} {sight} {slow} {always}")).await;
 }
 
 #[tokio::test]
 async fn a_queue_that_forgets_transactions_in_progress_is_found_out() {
     survivors_with(&rewrite(
-        "unread_since",
-        "pg_snapshot_xip(e.read_to) running (xid)",
+        "pending_since",
+        "pg_snapshot_xip(e.drained_to) running (xid)",
         "pg_snapshot_xip('1:1:') running (xid)",
     ))
     .await;
@@ -340,8 +353,8 @@ async fn a_reading_of_the_table_that_skips_sessions_is_found_out() {
 #[tokio::test]
 async fn settling_before_the_table_has_been_read_is_found_out() {
     let sabotage = rewrite(
-        "may_be_unread",
-        "not (select t.complete from session_reaper.table_reading t)",
+        "may_be_unlinked",
+        "not (select t.complete from session_reaper.backfill t)",
         "false",
     );
     let verdict = run_broken(26, &sabotage, read_while_running(2000)).await;

@@ -70,6 +70,6 @@ fn replace(mut server: Server, standby: Standby) -> Server {
     server
 }
 
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     spawn_blocking(work).await.expect("a server")
 }

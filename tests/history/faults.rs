@@ -9,6 +9,8 @@ use tokio::time::sleep;
 use crate::{
     cache::Cache,
     daemon::{Daemon, Launcher},
+    faked_clock::FakedClock,
+    options::Trouble,
     proxy::{Proxy, Weather},
     world::World,
 };
@@ -18,13 +20,15 @@ pub struct Chaos {
     pub(crate) world: Arc<World>,
     pub(crate) server: Option<Server>,
     daemons: Vec<Daemon>,
-    launcher: Launcher,
-    proxy: Proxy,
+    pub(crate) launcher: Launcher,
+    pub(crate) proxy: Proxy,
     /// Of a site that has one.
     cache: Option<Cache>,
+    /// The server's, where it can be set.
+    clock: Option<FakedClock>,
     pub(crate) rng: Rng,
-    /// Daemons that ended though nobody killed them.
-    pub deserters: Vec<String>,
+    /// Daemons that ended though nobody killed them, and commands that failed.
+    pub complaints: Vec<String>,
 }
 
 impl Chaos {
@@ -33,6 +37,7 @@ impl Chaos {
         server: Server,
         launcher: Launcher,
         cache: Option<Cache>,
+        clock: Option<FakedClock>,
     ) -> Self {
         let proxy = Proxy::start(server.port()).await;
         let mut chaos = Self {
@@ -43,16 +48,19 @@ impl Chaos {
             launcher,
             proxy,
             cache,
-            deserters: Vec::new(),
+            clock,
+            complaints: Vec::new(),
         };
         chaos.start_daemons();
         chaos
     }
 
-    fn start_daemons(&mut self) {
+    pub(crate) fn start_daemons(&mut self) {
         let url = format!(
-            "postgresql://postgres@127.0.0.1:{}/postgres",
-            self.proxy.port
+            "postgresql://{}@127.0.0.1:{}/{}",
+            self.world.logins.daemon(),
+            self.proxy.port,
+            self.world.options.database()
         );
         while self.daemons.len() < self.world.options.daemons {
             self.daemons.push(self.launcher.start(&url));
@@ -63,11 +71,9 @@ impl Chaos {
     pub async fn run(mut self) -> Self {
         while !self.world.is_stopping() {
             self.wait(50..1500).await;
-            if self.world.options.faults {
-                self.strike().await;
-            }
+            self.strike().await;
             if self.world.options.before > 0 {
-                self.maybe_read_again().await;
+                self.maybe_backfill_again().await;
             }
             self.muster();
         }
@@ -75,10 +81,14 @@ impl Chaos {
     }
 
     async fn strike(&mut self) {
-        if let Some(cache) = &mut self.cache
+        if self.world.options.faults
+            && let Some(cache) = &mut self.cache
             && self.rng.u32(0..100) < 40
         {
             return cache.strike(&mut self.rng, &self.world).await;
+        }
+        if !self.world.options.faults || self.rng.u32(0..100) < 40 {
+            return self.trouble().await;
         }
         match self.rng.u32(0..100) {
             0..30 => self.kill_one().await,
@@ -99,6 +109,37 @@ impl Chaos {
         }
     }
 
+    /// One of those that befall the site itself.
+    async fn trouble(&mut self) {
+        match self.rng.choice(&self.world.options.troubles) {
+            Some(Trouble::Rights) => self.take_rights().await,
+            Some(Trouble::Poison) => self.hold_rows().await,
+            Some(Trouble::Pauses) => self.pause().await,
+            Some(Trouble::Clock) => self.set_clock_back().await,
+            // There is one standby at a time.
+            Some(Trouble::Loss) if self.world.options.has(Trouble::Standby) => {}
+            Some(Trouble::Loss) => self.lose_commits().await,
+            Some(Trouble::Restore) => self.restore().await,
+            Some(Trouble::Cutover) => self.cut_over().await,
+            // These are the clients' own doing.
+            Some(Trouble::Histories | Trouble::Reuse | Trouble::Standby) | None => {}
+        }
+    }
+
+    /// By seconds, which a login may outlive, or by much more.
+    async fn set_clock_back(&mut self) {
+        let back_s = *[2, 5, 60, 3600].get(self.rng.usize(..4)).unwrap_or(&2);
+        let Some(clock) = &self.clock else {
+            return;
+        };
+        clock.set(-back_s);
+        self.note("clock set back");
+        self.wait(500..4000).await;
+        if let Some(clock) = &self.clock {
+            clock.set(0);
+        }
+    }
+
     async fn kill_one(&mut self) {
         let victim = self.rng.usize(..self.daemons.len());
         drop(self.daemons.remove(victim));
@@ -107,12 +148,27 @@ impl Chaos {
         self.start_daemons();
     }
 
-    async fn kill_all(&mut self) {
+    /// Kills all daemons.
+    pub(crate) fn leave_alone(&mut self) {
         for daemon in self.daemons.drain(..) {
             drop(daemon);
             self.world.ledger.books().count("fault: daemon killed");
         }
         self.note("no daemon at all");
+    }
+
+    /// Those that are younger than this could not start, and may say so within that time.
+    pub(crate) fn excuse_starters(&mut self, age: Duration, time: Duration) {
+        for daemon in &mut self.daemons {
+            if daemon.age() < age {
+                daemon.excuse_for(time);
+            }
+        }
+        self.start_daemons();
+    }
+
+    async fn kill_all(&mut self) {
+        self.leave_alone();
         self.wait(0..1500).await;
         self.start_daemons();
     }
@@ -146,11 +202,8 @@ impl Chaos {
 
     /// A daemon may end only when it is told to.
     fn muster(&mut self) {
-        for daemon in &mut self.daemons {
-            if daemon.has_ended() {
-                self.deserters.push("a daemon ended by itself".to_owned());
-            }
-        }
+        let complaints = self.daemons.iter_mut().filter_map(Daemon::complaint);
+        self.complaints.extend(complaints);
         self.daemons.retain_mut(|daemon| !daemon.has_ended());
         self.start_daemons();
     }

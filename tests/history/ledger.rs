@@ -8,7 +8,7 @@ use std::{
 };
 
 pub use crate::change::{Cause, Change};
-use crate::{cache::Entries, readings::Readings, saves::Register};
+use crate::{backfills::Backfills, cache::Entries, saves::Register};
 
 /// Microseconds since the run began.
 pub type Micros = u64;
@@ -63,16 +63,19 @@ pub struct WriteBack {
 pub struct Books {
     pub logins: Vec<Login>,
     pub by_key: HashMap<String, usize>,
+    /// The places of logins that no server knows of any more.
+    pub lost: HashSet<usize>,
     /// By user, those of everybody under `None`, each in the order in which they were known.
     pub changes: HashMap<Option<i32>, Vec<Change>>,
     /// Logged out, revoked by name or replaced by a client: their end proves nothing.
     pub removed: HashSet<String>,
-    /// Revoked by name, for certain.
-    pub revoked_by_name: Vec<String>,
+    /// Revoked by name, for certain, and by which transaction.
+    pub revoked_by_name: HashMap<String, i64>,
     pub written_back: HashMap<String, WriteBack>,
     /// Sessions that are believed to exist, and what each was when it was found to be gone.
     pub believed: HashSet<String>,
-    pub gone: Vec<(String, Micros)>,
+    /// The place of its login, since its key may be somebody else's again.
+    pub gone: Vec<(usize, Micros)>,
     /// A few sessions of each user, to work with.
     pub recent: HashMap<Option<i32>, VecDeque<String>>,
     /// Users that exist.
@@ -84,13 +87,21 @@ pub struct Books {
     pub excused: HashSet<String>,
     /// Sessions that are becoming somebody else's: whose they are is not known.
     pub in_flux: HashSet<String>,
+    /// Keys that have been somebody's again right after a session under them had ended.
+    pub reused: HashSet<String>,
     /// Numbers of the transactions that found no daemon and ended sessions themselves.
     pub unserved: HashSet<String>,
     /// What sessions have to contain, and until when.
     pub saves: Register,
-    pub readings: Readings,
+    pub backfills: Backfills,
     /// Logins by key and transaction that may have been read while the table was being read.
     pub of_unknown_age: HashSet<(String, i64)>,
+    /// Statements of the app's that failed because of us.
+    pub failed: Vec<String>,
+    /// Statements of the app's that were a deadlock's victims.
+    pub deadlocks: u64,
+    /// What clients have done, whatever came of it.
+    pub operations: u64,
     /// What is known of the cache, where there is one.
     pub cache: Entries,
 }
@@ -113,7 +124,7 @@ impl Books {
             self.count("sessions that change hands");
         }
         self.count(&format!("login: {}", login.kind));
-        if self.readings.may_meet(login.begin.sent) {
+        if self.backfills.may_meet(login.begin.sent) {
             self.note_unknown_age(&login);
         }
         let recent = self.recent.entry(login.user).or_default();
@@ -171,7 +182,8 @@ impl Books {
     /// A session that was believed to exist was found gone.
     pub fn note_gone(&mut self, key: &str, seen: Micros) {
         if self.believed.remove(key) {
-            self.gone.push((key.to_owned(), seen));
+            self.gone
+                .extend(self.by_key.get(key).map(|login| (*login, seen)));
         }
         let user = self.login(key).and_then(|login| login.user);
         if let Some(recent) = self.recent.get_mut(&user) {

@@ -8,49 +8,47 @@
     reason = "a test that fails to unwrap has failed, which is all that it has to say"
 )]
 
+mod backfills;
 mod broken;
 mod cache;
 mod change;
 mod client;
+mod control;
+mod cutover;
 mod daemon;
 mod data;
+mod dump;
+mod elsewhere;
 mod failover;
+mod faked_clock;
 mod faults;
+mod histories;
 mod ledger;
+mod loss;
 mod lost;
 mod monitor;
+mod options;
+mod pauses;
+mod poison;
+mod programs;
 mod proxy;
-mod readings;
+mod restore;
+mod rewind;
+mod rights;
 mod rules;
 mod run;
 mod saves;
+mod site;
+mod soak;
 mod stand_in;
 mod standby;
+mod troubles;
 mod verdict;
 mod world;
 
 use std::time::Duration;
 
-use world::{More, Options};
-
-/// Seconds from the environment: long enough for every fault by default, and for `make soak` as long as asked for.
-fn soak() -> Option<Options> {
-    let seconds = std::env::var("SOAK_SECONDS").ok()?.parse().ok()?;
-    let seed = std::env::var("SOAK_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..1_000_000));
-    Some(Options {
-        run_for: Duration::from_secs(seconds),
-        failovers: true,
-        two_phase: seed.is_multiple_of(2),
-        grace_s: if seed.is_multiple_of(3) { 2 } else { 0 },
-        before: if seed.is_multiple_of(5) { 200 } else { 0 },
-        // Without one, revocations settle sooner.
-        cached: !seed.is_multiple_of(5) && cache::is_installed(),
-        ..Options::with_seed(seed)
-    })
-}
+use options::{More, Options};
 
 #[tokio::test]
 async fn nothing_survives_nobody_is_hit_and_nothing_is_lost() {
@@ -104,13 +102,5 @@ async fn the_same_with_a_cache_beside_the_sessions() {
         run_for: Duration::from_secs(10),
         ..Options::with_seed(4)
     };
-    assert!(run::run(options).await.is_clean());
-}
-
-/// As long as `SOAK_SECONDS` says, from the seed `SOAK_SEED`; nothing without these.
-#[tokio::test]
-#[ignore = "runs as long as SOAK_SECONDS says; see `make soak`"]
-async fn soak_for_long() {
-    let options = soak().expect("SOAK_SECONDS");
     assert!(run::run(options).await.is_clean());
 }

@@ -6,8 +6,9 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio_postgres::{Client, Error};
 
 use crate::{
+    backfills,
     ledger::{Books, Change, Login, Micros},
-    readings, rules,
+    rules,
     world::World,
 };
 
@@ -62,8 +63,20 @@ impl Open {
     /// The sessions of a user who was deleted are named by that revocation from then on: the older ones of
     /// the same user settle without them.
     fn covers(&self, login: &Login, change: &Change) -> bool {
-        self.deleted.contains(&login.user)
-            || self.changes.contains(&(change.user, change.xid.clone()))
+        self.deleted.contains(&login.user) || self.has_of(change)
+    }
+
+    fn has_of(&self, change: &Change) -> bool {
+        self.changes.contains(&(change.user, change.xid.clone()))
+    }
+
+    /// Whether a login may be ending on arrival. It can be older than many changes that have settled, and of those one
+    /// that is opened again for it is enough.
+    fn may_end(&self, books: &Books, login: &Login, asked: Micros) -> bool {
+        login.versioned
+            && books
+                .changes_since(login)
+                .any(|change| self.has_of(change) && rules::may_end(login, change, asked))
     }
 }
 
@@ -71,13 +84,15 @@ impl Open {
 pub async fn run(world: Arc<World>) {
     let mut client = world.connect().await;
     while !world.is_stopping() {
+        let may = world.may_go_on().await;
         let looked = match look(&world, &client).await {
-            Ok(()) => readings::look(&world, &client).await,
+            Ok(()) => backfills::look(&world, &client).await,
             failed => failed,
         };
         if looked.is_err() {
             client = world.connect().await;
         }
+        drop(may);
         tokio::time::sleep(Duration::from_millis(60)).await;
     }
 }
@@ -114,7 +129,8 @@ fn note_gone(books: &mut Books, present: &HashSet<String>, seen: Micros, asked: 
         .collect();
     for key in gone {
         books.believed.remove(&key);
-        books.gone.push((key, seen));
+        let login = books.by_key[&key];
+        books.gone.push((login, seen));
     }
 }
 
@@ -129,6 +145,7 @@ fn note_survivors(books: &mut Books, present: &HashSet<String>, open: &Open, ask
             || books.in_flux.contains(key)
             || has_changed_hands
             || is_stillborn(books, login)
+            || open.may_end(books, login, asked)
         {
             continue;
         }
@@ -175,5 +192,9 @@ pub fn tell(books: &Books, login: &Login, verdict: &str) -> String {
         .take(12)
         .map(|change| format!("    {change:?}"))
         .collect();
-    format!("{verdict}\n  {login:?}\n{}", changes.join("\n"))
+    let story = format!("{verdict}\n  {login:?}\n{}", changes.join("\n"));
+    match login.previous {
+        Some(before) => tell(books, &books.logins[before], &format!("{story}\n  before:")),
+        None => story,
+    }
 }

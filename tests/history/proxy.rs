@@ -3,7 +3,10 @@
 use std::{
     future::pending,
     pin::pin,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
@@ -34,7 +37,7 @@ pub struct Proxy {
 }
 
 struct Shared {
-    target: u16,
+    target: AtomicU16,
     weather: broadcast::Sender<Weather>,
     /// Until then, new connections get no answer either.
     silent_until: Mutex<Instant>,
@@ -45,7 +48,7 @@ impl Proxy {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let shared = Arc::new(Shared {
-            target,
+            target: AtomicU16::new(target),
             weather: broadcast::channel(16).0,
             silent_until: Mutex::new(Instant::now()),
         });
@@ -55,6 +58,11 @@ impl Proxy {
             shared,
             acceptor,
         }
+    }
+
+    /// From now on the server is over there. Connections to the old one stay as long as that does.
+    pub fn point_at(&self, target: u16) {
+        self.shared.target.store(target, Ordering::Relaxed);
     }
 
     pub fn strike(&self, weather: Weather) {
@@ -84,7 +92,8 @@ async fn serve(mut client: TcpStream, shared: Arc<Shared>) {
     let mut weather = shared.weather.subscribe();
     let silent_until = *shared.silent_until.lock().unwrap();
     sleep_until(silent_until).await;
-    let Ok(mut server) = TcpStream::connect(("127.0.0.1", shared.target)).await else {
+    let target = shared.target.load(Ordering::Relaxed);
+    let Ok(mut server) = TcpStream::connect(("127.0.0.1", target)).await else {
         return;
     };
     let mut copying = pin!(copy_bidirectional(&mut client, &mut server));

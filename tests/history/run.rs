@@ -9,10 +9,14 @@ use crate::{
     cache::{self, Cache},
     client::Visitor,
     daemon::Launcher,
+    faked_clock::FakedClock,
     faults::Chaos,
-    monitor, stand_in,
+    monitor,
+    options::{Options, Trouble},
+    stand_in,
+    standby::Standby,
     verdict::Verdict,
-    world::{Options, World},
+    world::World,
 };
 
 /// A directory of the run's own, gone with it.
@@ -34,16 +38,23 @@ impl Drop for Scratch {
     }
 }
 
-fn start_server(options: &Options) -> Server {
+/// As the run wants it.
+pub fn start_server(options: &Options, clock: Option<&FakedClock>) -> Server {
     let prepared = if options.two_phase { 50 } else { 0 };
+    let level = match options.has(Trouble::Cutover) {
+        true => "logical",
+        false => "replica",
+    };
     let conf = [
         "fsync = off".to_owned(),
         "max_connections = 200".to_owned(),
         format!("max_prepared_transactions = {prepared}"),
+        format!("wal_level = {level}"),
     ];
     Server::start(&ServerOptions {
         tcp: true,
         conf: conf.to_vec(),
+        variables: clock.map(FakedClock::variables).unwrap_or_default(),
     })
     .expect("a server for the run")
 }
@@ -52,24 +63,35 @@ fn start_server(options: &Options) -> Server {
 pub async fn run(options: Options) -> Verdict {
     println!("{options:?}");
     let scratch = Scratch::create();
-    let server = start_server(&options);
+    let clock = match options.has(Trouble::Clock) {
+        true => FakedClock::find(),
+        false => None,
+    };
+    let server = start_server(&options, clock.as_ref());
     let cache = match options.cached {
         true => Some(Cache::start().await),
         false => None,
     };
     let address = cache.as_ref().map(Cache::address);
-    let world = World::create(server.url("postgres"), options.clone(), address).await;
+    let world = World::create(&server, options.clone(), address).await;
     let world = Arc::new(world);
+    let standby = options.has(Trouble::Standby);
+    let _standby = standby.then(|| Standby::of(&server));
     let more = cache.as_ref().map(Cache::settings).unwrap_or_default();
-    let launcher = Launcher::new(&scratch.0, options.grace_s, &more);
-    let chaos = Chaos::new(Arc::clone(&world), server, launcher.clone(), cache).await;
+    let mut launcher = Launcher::new(&scratch.0, options.grace_s, &more);
+    if options.has(Trouble::Rights) {
+        launcher = launcher
+            .with("SESSION_REAPER_SITE_DAEMON_ROLE", "reaper")
+            .with("SESSION_REAPER_SITE_APP_ROLES", "app");
+    }
+    let chaos = Chaos::new(Arc::clone(&world), server, launcher.clone(), cache, clock).await;
     let chaos = tokio::spawn(chaos.run());
     let stand_in = options
         .stand_in
         .map(|kind| tokio::spawn(stand_in::serve(Arc::clone(&world), kind)));
     live(&world).await;
     let chaos = chaos.await.expect("the faults");
-    let complaints = [chaos.deserters.clone(), deadlocks(&chaos.server_log())].concat();
+    let complaints = [chaos.complaints.clone(), deadlocks(&chaos.server_log())].concat();
     let verdict = judge(&world, &complaints).await;
     println!("{verdict}");
     if let Some(stand_in) = stand_in {
@@ -115,27 +137,21 @@ pub async fn live(world: &Arc<World>) {
 /// What is broken on purpose need not run any longer than it takes to see it.
 fn is_found_out(world: &World) -> bool {
     let books = world.ledger.books();
-    let is_found = !books.survivors.is_empty() || !books.cache.survivors.is_empty();
+    let is_found = !books.survivors.is_empty()
+        || !books.cache.survivors.is_empty()
+        || !books.failed.is_empty();
     !world.options.sabotage.is_empty() && is_found
 }
 
 /// Deadlocks that a daemon had a part in: the app must never be the victim of one. The server's log quotes all
-/// statements, and a daemon's begin with the name of the function that sends them.
+/// statements, and a daemon's begin with the room and the name of the function that sends them.
 pub fn deadlocks(log: &str) -> Vec<String> {
     let reports = log.split("deadlock detected").skip(1);
     let quotes = reports.map(|report| report.split("HINT:").next().unwrap_or_default());
     let of_daemons = quotes.filter(|quotes| {
-        [
-            "-- revocation::",
-            "-- requested::",
-            "-- open::",
-            "-- purger::",
-            "-- settler::",
-            "-- grace::",
-            "-- eviction::",
-        ]
-        .iter()
-        .any(|tag| quotes.contains(tag))
+        ["-- revoke::", "-- purge::", "-- evict::"]
+            .iter()
+            .any(|tag| quotes.contains(tag))
     });
     of_daemons
         .map(|quotes| format!("deadlock: {quotes}"))

@@ -24,8 +24,9 @@ const DUE: &str = "select coalesce(array_agg(r.id), '{}')
     where r.state <> 'settled' and c.at < clock_timestamp() - interval '1500 ms'";
 const DELETE: &str = "select session_reaper.sweep($1, 10000, false)";
 const MARK: &str = "update session_reaper.revocation r
-    set state = 'settled', settled_at = clock_timestamp()
-    where r.id = any ($1)";
+    set state = 'settled', settled_at = clock_timestamp(), changed_in = c.xid, changed_at = c.at
+    from session_reaper.change c
+    where c.id = r.change_id and r.id = any ($1)";
 const NOTHING_LEFT: &str = "and not r.id = any (session_reaper.unfinished($1))";
 
 /// Serves until it is aborted.

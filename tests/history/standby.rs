@@ -2,12 +2,14 @@
 
 use std::{
     fs::{self, File},
-    os::unix::{fs::MetadataExt, process::CommandExt},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::Child,
 };
 
 use session_reaper::demo::server::Server;
+use tokio_postgres::Client;
+
+use crate::{programs::Programs, world::connect};
 
 /// Only for the name of its socket, which lies beside the server's.
 pub const PORT: u16 = 1;
@@ -19,42 +21,10 @@ pub struct Standby {
     data: PathBuf,
 }
 
-/// PostgreSQL's programs, run as the user whose the server's directory is.
-#[derive(Clone)]
-struct Programs {
-    bin: PathBuf,
-    dir: PathBuf,
-}
-
-impl Programs {
-    fn command(&self, name: &str) -> Command {
-        let mut command = Command::new(self.bin.join(name));
-        let owner = self.dir.metadata().unwrap();
-        let is_root = Path::new("/proc/self").metadata().unwrap().uid() == 0;
-        if is_root {
-            command.uid(owner.uid()).gid(owner.gid());
-        }
-        command
-            .current_dir(&self.dir)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null());
-        command
-    }
-
-    fn run(&self, name: &str, arguments: &[&str]) {
-        let status = self.command(name).args(arguments).status().unwrap();
-        assert!(status.success(), "{name} {arguments:?}: {status}");
-    }
-}
-
 impl Standby {
     /// Copies the server while it works, and follows it from there.
     pub fn of(server: &Server) -> Self {
-        let programs = Programs {
-            bin: server.bin_dir().to_owned(),
-            dir: server.socket_dir().to_owned(),
-        };
+        let programs = Programs::of(server);
         let data = programs.dir.join("standby");
         let source = format!(
             "host={} port={} user=postgres",
@@ -95,6 +65,13 @@ impl Standby {
             .stderr(log)
             .spawn()
             .unwrap()
+    }
+
+    /// Waits until it answers.
+    pub async fn connect(&self, database: &str) -> Client {
+        let directory = self.programs.dir.display();
+        let url = format!("postgresql:///{database}?host={directory}&port={PORT}&user=postgres");
+        connect(|| url.clone()).await
     }
 
     /// Makes it a primary, and returns when it is one.

@@ -1,14 +1,17 @@
 //! The verdict on a run, after everything has come to rest.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use tokio_postgres::Client;
 
 use crate::{
     cache,
+    client::READ_FROM_STANDBY,
+    control::Deadlocks,
     ledger::{Books, Login, Micros},
     lost,
     monitor::{self, tell},
+    options::Trouble,
     rules,
     world::World,
 };
@@ -23,7 +26,12 @@ pub struct Verdict {
     pub lost: Vec<String>,
     /// Sessions that had ended for good and were still cached.
     pub cached: Vec<String>,
+    /// Statements of the app's that failed because of us.
+    pub failed: Vec<String>,
+    /// Statements of the app's that were a deadlock's victims: to be compared with those of a site without us.
+    pub deadlocks: Deadlocks,
     pub table: String,
+    counts: BTreeMap<String, u64>,
 }
 
 impl Verdict {
@@ -44,6 +52,9 @@ impl Verdict {
         let books = &*books;
         lost.extend(lost::not_asked_for(books, &found));
         lost.extend_from_slice(&books.saves.wrong);
+        if world.options.has(Trouble::Standby) && !books.counts.contains_key(READ_FROM_STANDBY) {
+            lost.push("nobody has read from the standby".to_owned());
+        }
         let mut survivors: Vec<String> = books.survivors.values().cloned().collect();
         survivors.extend(came_back(books, &present, world.options.grace_s));
         let bystanders: Vec<String> = bystanders(books).collect();
@@ -56,15 +67,29 @@ impl Verdict {
             bystanders,
             lost,
             cached,
+            failed: books.failed.clone(),
+            deadlocks: Deadlocks::of(books),
             table,
+            counts: books.counts.clone(),
         }
     }
 }
 
 impl Verdict {
+    /// How often this has come up.
+    pub fn count(&self, what: &str) -> u64 {
+        self.counts.get(what).copied().unwrap_or_default()
+    }
+
     /// Whether every promise was kept.
     pub fn is_clean(&self) -> bool {
-        let found = [&self.survivors, &self.bystanders, &self.lost, &self.cached];
+        let found = [
+            &self.survivors,
+            &self.bystanders,
+            &self.lost,
+            &self.cached,
+            &self.failed,
+        ];
         found.into_iter().all(Vec::is_empty)
     }
 }
@@ -77,12 +102,21 @@ impl fmt::Display for Verdict {
             ("bystander", &self.bystanders),
             ("lost", &self.lost),
             ("cached survivor", &self.cached),
+            ("failed app statement", &self.failed),
         ] {
             for story in stories.iter().take(5) {
                 writeln!(f, "{what}: {story}")?;
             }
         }
-        Ok(())
+        writeln!(
+            f,
+            "survivors {}, bystanders {}, lost {}, failed app statements {}, {}",
+            self.survivors.len() + self.cached.len(),
+            self.bystanders.len(),
+            self.lost.len(),
+            self.failed.len(),
+            self.deadlocks
+        )
     }
 }
 
@@ -102,7 +136,7 @@ fn came_back(books: &Books, present: &[String], grace_s: u64) -> Vec<String> {
             let back = books.written_back.get(key);
             let within = back
                 .is_some_and(|back| back.written + MARGIN < back.last_seen + grace_s * 1_000_000);
-            let named = back.is_none() && books.revoked_by_name.contains(key);
+            let named = back.is_none() && books.revoked_by_name.contains_key(key);
             let login = books.login(key)?;
             (within || named).then(|| {
                 tell(
@@ -117,8 +151,9 @@ fn came_back(books: &Books, present: &[String], grace_s: u64) -> Vec<String> {
 
 /// Sessions that were gone before they expired, and before any change could have ended them.
 fn bystanders(books: &Books) -> impl Iterator<Item = String> {
-    books.gone.iter().filter_map(|(key, seen)| {
-        let login = books.login(key)?;
+    books.gone.iter().filter_map(|(login, seen)| {
+        let login = &books.logins[*login];
+        let key = &login.key;
         if books.removed.contains(key)
             || is_justified(books, login, *seen)
             || books.saves.has_expired(key, *seen)

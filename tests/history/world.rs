@@ -3,7 +3,7 @@
 use std::{
     path::Path,
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
     time::Duration,
@@ -12,91 +12,24 @@ use std::{
 use fastrand::Rng;
 use session_reaper::{
     connection::Target,
-    demo::site,
+    demo::server::Server,
     schema,
     settings::{self, Cached, Database, Environment},
+};
+use tokio::{
+    sync::{OwnedRwLockWriteGuard, RwLock, RwLockReadGuard},
+    task::JoinHandle,
 };
 use tokio_postgres::{Client, Error, NoTls};
 
 use crate::{
+    backfills,
     cache::Address,
-    ledger::{Ledger, Micros},
-    readings,
-    stand_in::StandIn,
+    control, histories,
+    ledger::Ledger,
+    options::{More, Options, Trouble},
+    site::{self, Logins},
 };
-
-/// What clients do more often, where one promise is looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum More {
-    /// Hold rows in overlapping turns.
-    Holds,
-    /// Ask to keep a session.
-    Keeps,
-    /// Write about users what is no password.
-    Writes,
-    /// Verify for long and write briefly, while nobody else writes for long.
-    Reads,
-    /// End sessions of half of the users, and log all of them in again.
-    Revokes,
-    /// Log out in long transactions, and come back meanwhile.
-    Leaves,
-}
-
-/// What a run is like.
-#[derive(Clone, Debug)]
-pub struct Options {
-    pub seed: u64,
-    pub run_for: Duration,
-    pub clients: u64,
-    pub users: usize,
-    /// Sessions from before the installation. Where there are any, the whole table is read again now and then.
-    pub before: usize,
-    pub grace_s: u64,
-    pub two_phase: bool,
-    pub daemons: usize,
-    pub faults: bool,
-    /// Standbys are promoted as well, which takes seconds.
-    pub failovers: bool,
-    /// Deliberately breaks what is installed.
-    pub sabotage: String,
-    /// The site caches its sessions beside their table.
-    pub cached: bool,
-    /// Takes the place of the daemons.
-    pub stand_in: Option<StandIn>,
-    /// What clients do more often.
-    pub more: Option<More>,
-}
-
-impl Options {
-    /// An intact, short run.
-    pub fn with_seed(seed: u64) -> Self {
-        Self {
-            seed,
-            run_for: Duration::from_secs(8),
-            clients: 30,
-            users: 16,
-            before: 0,
-            grace_s: 0,
-            two_phase: false,
-            daemons: 2,
-            faults: true,
-            failovers: false,
-            sabotage: String::new(),
-            cached: false,
-            stand_in: None,
-            more: None,
-        }
-    }
-
-    /// How long a session lives that nobody saves.
-    pub fn lifetime(&self) -> Micros {
-        let seconds = match self.more {
-            Some(More::Revokes) => 3,
-            _ => 14 * 86_400,
-        };
-        seconds * 1_000_000
-    }
-}
 
 /// What all clients share.
 pub struct World {
@@ -104,84 +37,103 @@ pub struct World {
     pub ledger: Ledger,
     /// Where the site has one.
     pub cache: Option<Address>,
-    url: String,
+    pub logins: Logins,
     stopping: AtomicBool,
     numbers: AtomicI64,
     contested: Mutex<(u32, Option<String>)>,
+    everybody: Arc<RwLock<()>>,
 }
 
 /// The settings of the site, for those who migrate it and for its daemons.
 pub const SETTINGS: &str = include_str!("site.toml");
 const SETTINGS_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/history/site.toml");
 
-const TABLES: &str = "
-    create table mfa_device (user_id integer primary key, secret text not null);
-    create table history_marker (id bigint primary key, generation bigint, xid text not null default pg_current_xact_id()::text);
-    create function history_veto() returns trigger language plpgsql as $$
-    begin
-        return case when current_setting('history.veto', true) = 'on' then null else old end;
-    end $$;
-    create trigger history_veto before delete on auth_user for each row execute function history_veto();";
-
 /// A stand-in cannot read sessions, so none are noted, as on a site whose app links them.
 const READS_NOTHING: &str = r#"
     drop trigger "A_session_reaper_session_opened" on django_session;
     drop trigger "A_session_reaper_session_saved" on django_session;
-    update session_reaper.table_reading set complete = true"#;
+    create or replace function session_reaper.notes_writes() returns boolean language sql as 'select true';
+    update session_reaper.backfill set complete = true"#;
 
 impl World {
-    /// Sets a site up in an empty database.
-    pub async fn create(url: String, options: Options, cache: Option<Address>) -> Self {
+    /// Sets a site up on an empty server.
+    pub async fn create(server: &Server, options: Options, cache: Option<Address>) -> Self {
+        site::create_database(server, &options).await;
         let world = Self {
+            logins: Logins::of(server, &options),
             options,
             ledger: Ledger::new(),
             cache,
-            url,
             stopping: AtomicBool::new(false),
             numbers: AtomicI64::new(1),
             contested: Mutex::default(),
+            everybody: Arc::default(),
         };
+        site::create_tables(&world.logins, &world.options).await;
         let client = world.connect().await;
-        site::create_tables(&client).await.unwrap();
-        client.batch_execute(TABLES).await.unwrap();
-        let database = Database {
-            url: Some(world.url.clone()),
-            ..Database::default()
-        };
-        let target = Target::resolve(&database, &Environment::default()).unwrap();
-        let settings = settings::load(Some(Path::new(SETTINGS_FILE)), &Environment::default());
-        let mut settings = settings.unwrap();
         for _ in 0..world.options.users {
             let user = world.sign_up(&client).await.unwrap();
             world.ledger.books().users.push(user);
         }
         if world.options.before > 0 {
-            world.ledger.books().readings.ask();
-            readings::fill(&world, &client).await.unwrap();
+            world.ledger.books().backfills.ask();
+            backfills::fill(&world, &client).await.unwrap();
         }
-        if world.cache.is_some() {
-            settings.site.cached = Cached::Outside;
+        world.install(&client).await;
+        if world.options.has(Trouble::Histories) {
+            histories::fill(&world, &client).await.unwrap();
         }
-        schema::migrate(&target, &settings.site).await.unwrap();
-        if world.options.stand_in.is_some() {
-            client.batch_execute(READS_NOTHING).await.unwrap();
-        }
-        client.batch_execute(&world.options.sabotage).await.unwrap();
-        let installed = world.ledger.now();
-        world.ledger.books().readings.begin(installed);
         world
     }
 
-    /// A connection; waits for a server that is being restarted.
-    pub async fn connect(&self) -> Client {
-        for _ in 0..2000 {
-            if let Ok((client, connection)) = tokio_postgres::connect(&self.url, NoTls).await {
-                tokio::spawn(connection);
-                return client;
-            }
-            tokio::time::sleep(Duration::from_millis(30)).await;
+    /// What the run is about, whole or broken on purpose.
+    async fn install(&self, client: &Client) {
+        if self.options.control {
+            client.batch_execute(control::SCHEMA).await.unwrap();
+            return;
         }
-        panic!("the server has not come back for a minute");
+        let database = Database {
+            url: Some(self.logins.owner()),
+            ..Database::default()
+        };
+        let target = Target::resolve(&database, &Environment::default()).unwrap();
+        let settings = settings::load(Some(Path::new(SETTINGS_FILE)), &Environment::default());
+        let mut site = settings.unwrap().site;
+        if self.cache.is_some() {
+            site.cached = Cached::Outside;
+        }
+        if self.options.has(Trouble::Rights) {
+            site.daemon_role = Some("reaper".to_owned());
+            site.app_roles = vec!["app".to_owned()];
+        }
+        schema::migrate(&target, &site).await.unwrap();
+        if self.options.stand_in.is_some() {
+            client.batch_execute(READS_NOTHING).await.unwrap();
+        }
+        client.batch_execute(&self.options.sabotage).await.unwrap();
+        let installed = self.ledger.now();
+        self.ledger.books().backfills.begin(installed);
+    }
+
+    /// A connection of somebody's who may do everything.
+    pub async fn connect(&self) -> Client {
+        connect(|| self.logins.superuser()).await
+    }
+
+    /// A connection of the site's.
+    pub async fn connect_as_app(&self) -> Client {
+        connect(|| self.logins.app()).await
+    }
+
+    /// The same to its standby; nothing if there is none, or it does not answer.
+    pub async fn connect_to_standby(&self) -> Option<Client> {
+        if !self.options.has(Trouble::Standby) {
+            return None;
+        }
+        let url = self.logins.app_on_standby();
+        let (client, connection) = tokio_postgres::connect(&url, NoTls).await.ok()?;
+        tokio::spawn(connection);
+        Some(client)
     }
 
     /// A new user, whose password says that it is the first one.
@@ -203,6 +155,13 @@ impl World {
         rng.choice(&self.ledger.books().users).copied()
     }
 
+    /// Whose history is the longest, where that is what the run is about. Never deleted.
+    pub fn favourite(&self) -> Option<i32> {
+        let books = self.ledger.books();
+        let first = books.users.first().copied();
+        first.filter(|_| self.options.has(Trouble::Histories))
+    }
+
     /// A session that several clients want to hold at once; now and then another one.
     pub fn contested(&self, candidate: Option<String>) -> Option<String> {
         let mut contested = self.contested.lock().unwrap();
@@ -221,7 +180,7 @@ impl World {
         }
         for _ in 0..600 {
             let client = self.connect().await;
-            let complete = "select t.complete from session_reaper.table_reading t";
+            let complete = "select t.complete from session_reaper.backfill t";
             if let Ok(row) = client.query_one(complete, &[]).await
                 && row.get(0)
             {
@@ -237,6 +196,16 @@ impl World {
         self.options.stand_in.is_none() && self.options.more != Some(More::Revokes)
     }
 
+    /// Whoever does or looks at something asks first, and holds this meanwhile.
+    pub async fn may_go_on(&self) -> RwLockReadGuard<'_, ()> {
+        self.everybody.read().await
+    }
+
+    /// From now on nobody begins anything. What comes back is there when what had begun is over.
+    pub fn stop_everybody(&self) -> JoinHandle<OwnedRwLockWriteGuard<()>> {
+        tokio::spawn(Arc::clone(&self.everybody).write_owned())
+    }
+
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::Relaxed);
     }
@@ -244,4 +213,16 @@ impl World {
     pub fn is_stopping(&self) -> bool {
         self.stopping.load(Ordering::Relaxed)
     }
+}
+
+/// Waits for a server that is being restarted, or moves.
+pub async fn connect(url: impl Fn() -> String) -> Client {
+    for _ in 0..2000 {
+        if let Ok((client, connection)) = tokio_postgres::connect(&url(), NoTls).await {
+            tokio::spawn(connection);
+            return client;
+        }
+        tokio::time::sleep(Duration::from_millis(30)).await;
+    }
+    panic!("the server has not come back for a minute");
 }

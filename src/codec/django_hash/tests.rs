@@ -10,23 +10,42 @@ fn hash(text: &str) -> AuthHash {
     AuthHash(text.to_owned())
 }
 
+fn matches(keys: &SecretKeys, password: &str, hash: &AuthHash) -> bool {
+    let answers = keys.blocks().iter().map(|blocks| blocks.answer(password));
+    let answers: Vec<Vec<u8>> = answers.collect();
+    let answers: Vec<&[u8]> = answers.iter().map(Vec::as_slice).collect();
+    is_among(&answers, hash)
+}
+
 #[test]
 fn the_hash_is_djangos() {
-    assert!(SecretKeys::new([SECRET]).match_password(PASSWORD, &hash(HASH)));
+    assert!(matches(&SecretKeys::new([SECRET]), PASSWORD, &hash(HASH)));
 }
 
 #[test]
 fn another_password_or_key_does_not_match() {
     let keys = SecretKeys::new([SECRET]);
-    assert!(!keys.match_password("pbkdf2_sha256$600000$salt$hasH", &hash(HASH)));
-    assert!(!keys.match_password("", &hash(HASH)));
-    assert!(!SecretKeys::new(["another"]).match_password(PASSWORD, &hash(HASH)));
-    assert!(!SecretKeys::new([]).match_password(PASSWORD, &hash(HASH)));
+    assert!(!matches(
+        &keys,
+        "pbkdf2_sha256$600000$salt$hasH",
+        &hash(HASH)
+    ));
+    assert!(!matches(&keys, "", &hash(HASH)));
+    assert!(!matches(
+        &SecretKeys::new(["another"]),
+        PASSWORD,
+        &hash(HASH)
+    ));
+    assert!(!matches(&SecretKeys::new([]), PASSWORD, &hash(HASH)));
 }
 
 #[test]
 fn a_fallback_matches_too() {
-    assert!(SecretKeys::new(["new", SECRET]).match_password(PASSWORD, &hash(HASH)));
+    assert!(matches(
+        &SecretKeys::new(["new", SECRET]),
+        PASSWORD,
+        &hash(HASH)
+    ));
 }
 
 #[test]
@@ -40,7 +59,7 @@ fn what_is_no_such_hash_never_matches() {
         &HASH.to_uppercase(),
         &HASH.replace('4', "\u{fc}"),
     ] {
-        assert!(!keys.match_password(PASSWORD, &hash(text)), "{text}");
+        assert!(!matches(&keys, PASSWORD, &hash(text)), "{text}");
     }
 }
 

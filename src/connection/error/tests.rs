@@ -1,5 +1,5 @@
 use super::*;
-use crate::connection::{Target, discard_idle};
+use crate::connection::Target;
 use crate::settings::{Database, Environment};
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -156,7 +156,7 @@ async fn a_server_that_never_answers_is_given_up_in_time() {
         error.to_string().contains("did not answer in time"),
         "{error}"
     );
-    let error = Error::from(target.pool().unwrap().get().await.err().unwrap());
+    let error = target.database().unwrap().hold().await.err().unwrap();
     assert!(error.is_not_there_yet(), "{error}");
     assert!(began.elapsed() < Duration::from_secs(4));
 }
@@ -176,17 +176,30 @@ async fn the_next_host_is_tried_after_one_that_never_answers() {
 #[tokio::test]
 async fn the_pool_tells_what_the_server_said() {
     let port = server_that_says(refusal("53300", "sorry, too many clients already"));
-    let pool = target(&format!("host=127.0.0.1 port={port}"))
-        .pool()
+    let database = target(&format!("host=127.0.0.1 port={port}"))
+        .database()
         .unwrap();
-    let error = Error::from(pool.get().await.err().unwrap());
+    let error = database.hold().await.err().unwrap();
     assert_eq!(
         error.to_string(),
         "no connection to the database can be had: sorry, too many clients already; \
          raise max_connections on the server or lower database.pool_size"
     );
-    discard_idle(&pool);
-    pool.close();
-    let error = Error::from(pool.get().await.err().unwrap());
+    database.0.close();
+    let error = database.hold().await.err().unwrap();
     assert!(!error.is_transient(), "{error}");
+}
+
+/// lc_messages decides about the language and the quotes.
+#[tokio::test]
+async fn a_value_that_could_not_be_read_is_shown_in_no_language() {
+    for message in [
+        "invalid input syntax for type uuid: \"s3cret\"",
+        "syntaxe en entr\u{e9}e invalide pour le type uuid : \u{ab}\u{a0}s3cret\u{a0}\u{bb}",
+        "ung\u{fc}ltige Eingabesyntax f\u{fc}r Typ uuid: \u{201e}s3cret\u{201c}",
+        "\u{578b}uuid\u{306e}\u{5165}\u{529b}\u{69cb}\u{6587}\u{304c}\u{4e0d}\u{6b63}\u{3067}\u{3059}: \u{300c}s3cret\u{300d}",
+    ] {
+        let error = error_after("22P02", message).await.to_string();
+        assert!(!error.contains("s3cret"), "{error}");
+    }
 }

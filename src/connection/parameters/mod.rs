@@ -4,6 +4,8 @@
 //! reads no `PG*` variables. So the string is read here, completed, and handed on without what is ours.
 
 mod keywords;
+mod known;
+mod service;
 mod url;
 
 use std::collections::BTreeMap;
@@ -11,53 +13,42 @@ use std::collections::BTreeMap;
 use super::Error;
 use crate::settings::Environment;
 
-/// What tokio-postgres or this module understands. Whatever restricts whom we talk to and is not understood,
-/// such as `sslcrl`, has to be an error: to ignore it would be to trust more than the operator does.
-const KNOWN: [&str; 24] = [
-    "application_name",
-    "channel_binding",
-    "connect_timeout",
-    "dbname",
-    "gssencmode",
-    "host",
-    "hostaddr",
-    "keepalives",
-    "keepalives_count",
-    "keepalives_idle",
-    "keepalives_interval",
-    "keepalives_retries",
-    "load_balance_hosts",
-    "options",
-    "passfile",
-    "password",
-    "port",
-    "sslcert",
-    "sslkey",
-    "sslmode",
-    "sslnegotiation",
-    "sslrootcert",
-    "target_session_attrs",
-    "tcp_user_timeout",
-];
-
 /// libpq's variables and the parameters that they fill.
-const VARIABLES: [(&str, &str); 18] = [
+const VARIABLES: [(&str, &str); 36] = [
     ("PGAPPNAME", "application_name"),
     ("PGCHANNELBINDING", "channel_binding"),
+    ("PGCLIENTENCODING", "client_encoding"),
     ("PGCONNECT_TIMEOUT", "connect_timeout"),
     ("PGDATABASE", "dbname"),
+    ("PGGSSDELEGATION", "gssdelegation"),
+    ("PGGSSENCMODE", "gssencmode"),
+    ("PGGSSLIB", "gsslib"),
     ("PGHOST", "host"),
     ("PGHOSTADDR", "hostaddr"),
+    ("PGKRBSRVNAME", "krbsrvname"),
     ("PGLOADBALANCEHOSTS", "load_balance_hosts"),
+    ("PGMAXPROTOCOLVERSION", "max_protocol_version"),
+    ("PGMINPROTOCOLVERSION", "min_protocol_version"),
     ("PGOPTIONS", "options"),
     ("PGPASSFILE", "passfile"),
     ("PGPASSWORD", "password"),
     ("PGPORT", "port"),
+    ("PGREQUIREAUTH", "require_auth"),
+    ("PGREQUIREPEER", "requirepeer"),
+    ("PGREQUIRESSL", "requiressl"),
     ("PGSSLCERT", "sslcert"),
+    ("PGSSLCERTMODE", "sslcertmode"),
+    ("PGSSLCOMPRESSION", "sslcompression"),
+    ("PGSSLCRL", "sslcrl"),
+    ("PGSSLCRLDIR", "sslcrldir"),
     ("PGSSLKEY", "sslkey"),
+    ("PGSSLKEYLOGFILE", "sslkeylogfile"),
+    ("PGSSLMAXPROTOCOLVERSION", "ssl_max_protocol_version"),
+    ("PGSSLMINPROTOCOLVERSION", "ssl_min_protocol_version"),
     ("PGSSLMODE", "sslmode"),
     ("PGSSLNEGOTIATION", "sslnegotiation"),
     ("PGSSLROOTCERT", "sslrootcert"),
+    ("PGSSLSNI", "sslsni"),
     ("PGTARGETSESSIONATTRS", "target_session_attrs"),
     ("PGUSER", "user"),
 ];
@@ -70,14 +61,16 @@ impl Parameters {
     /// Reads a connection string; `source` says where it came from and appears in errors, unlike the string.
     pub fn parse(text: &str, source: &str) -> Result<Self, Error> {
         let text = text.trim();
-        let pairs = match url::without_scheme(text) {
-            Some(rest) => url::pairs(rest),
+        // In a URL, what stands before the "?" is no parameter with a number.
+        let (pairs, unnumbered) = match url::without_scheme(text) {
+            Some(rest) => (url::pairs(rest), url::BEFORE_QUERY),
             None if url::has_other_scheme(text) => {
-                Err("its scheme is not postgresql://".to_owned())
+                (Err("its scheme is not postgresql://".to_owned()), 0)
             }
-            None => keywords::pairs(text),
+            None => (keywords::pairs(text), 0),
         };
-        pairs.and_then(Self::from_pairs).map_err(|problem| {
+        let parameters = pairs.and_then(|pairs| Self::from_pairs(pairs, unnumbered));
+        parameters.map_err(|problem| {
             Error::Settings(format!(
                 "the connection string from {source} is wrong: {problem}; write it as \
                  postgresql://user:password@host:port/database with special characters percent-encoded (@ as %40)"
@@ -85,25 +78,38 @@ impl Parameters {
         })
     }
 
-    fn from_pairs(pairs: Vec<(String, String)>) -> Result<Self, String> {
+    fn from_pairs(pairs: Vec<(String, String)>, unnumbered: usize) -> Result<Self, String> {
         let mut parameters = Self::default();
-        // An empty value counts as none, and of two the last one wins, as libpq has it.
+        // Of two with one name the last one wins, as libpq has it.
         for (nth, (name, value)) in pairs.into_iter().enumerate() {
-            let name = recognised(&name, &value).ok_or_else(|| unknown(&name, nth + 1))?;
-            if !value.is_empty() {
+            let nth = (nth + 1).saturating_sub(unnumbered);
+            let kept = known::kept(&name, &value, &format!("number {nth}"));
+            if let Some(name) = kept.map_err(|problem| format!("its parameter {problem}"))? {
                 parameters.set(name, value);
             }
         }
         Ok(parameters)
     }
 
-    /// Lets the `PG*` variables say what the string left open.
-    pub fn fill_from(&mut self, environment: &Environment) {
+    /// Sets a parameter that has no value yet, if it is one at all.
+    fn set_if_open(&mut self, name: &str, value: &str) -> Result<(), String> {
+        if let Some(name) = known::kept(name, value, "in it")? {
+            self.set_default(name, value);
+        }
+        Ok(())
+    }
+
+    /// Lets a service, and then the `PG*` variables, say what the string left open.
+    pub fn fill_from(&mut self, environment: &Environment) -> Result<(), Error> {
+        service::fill_from(self, environment)?;
         for (variable, name) in VARIABLES {
             if let Some(value) = environment.get(variable) {
-                self.set_default(name, value);
+                self.set_if_open(name, value).map_err(|problem| {
+                    Error::Settings(format!("the variable {variable} is wrong: {problem}"))
+                })?;
             }
         }
+        Ok(())
     }
 
     /// Whether any of them says which database, and not only how to connect to it.
@@ -148,32 +154,6 @@ impl Parameters {
             ))
         })
     }
-}
-
-// The name under which a parameter is kept.
-fn recognised<'a>(name: &'a str, value: &str) -> Option<&'a str> {
-    match name {
-        // Both spellings of one thing: libpq's and the driver's.
-        "keepalives_count" => Some("keepalives_retries"),
-        // GSSAPI encryption is never used here, so only a string that insists on it cannot be met.
-        "gssencmode" if !["disable", "prefer"].contains(&value) => None,
-        _ => (name == "user" || KNOWN.contains(&name)).then_some(name),
-    }
-}
-
-// What looks like an unknown name may be a piece of a password with a space or an `&` in it, so it is not quoted.
-fn unknown(name: &str, nth: usize) -> String {
-    let (likeness, nearest) = KNOWN
-        .iter()
-        .map(|known| (strsim::jaro_winkler(name, known), *known))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .unwrap_or_default();
-    if likeness > 0.85 && likeness < 1.0 {
-        return format!(
-            "its parameter number {nth} is not known, and the nearest known one is {nearest}"
-        );
-    }
-    format!("its parameter number {nth} is not known or not supported")
 }
 
 #[cfg(test)]

@@ -15,6 +15,9 @@ pub(super) fn has_other_scheme(text: &str) -> bool {
         .is_some_and(|(scheme, _)| scheme.chars().all(|c| c.is_alphanumeric() || c == '+'))
 }
 
+/// How many pairs come out of what stands before the query: user, password, hosts, ports, database.
+pub(super) const BEFORE_QUERY: usize = 5;
+
 /// Takes a URL apart. Errors do not quote it.
 pub(super) fn pairs(rest: &str) -> Result<Pairs, String> {
     let mut pairs = Pairs::new();

@@ -92,6 +92,89 @@ fn the_sources_are_asked_in_order() {
 }
 
 #[test]
+fn a_service_says_what_the_string_leaves_open_and_the_variables_come_after_it() {
+    let text = "[other]\nhost=wrong\n\n# a comment\n [shop] \n host=h\nport=5433\nuser=u\ndbname=d\nhost=second\n[next]\nhost=wrong\n";
+    let directory = Directory::with("service", ".pg_service.conf", text);
+    let home = ("HOME", directory.path());
+    let described = |url: &str, more: &[(&'static str, &'static str)]| {
+        let mut variables = std::collections::BTreeMap::from([home]);
+        variables.extend(more.iter().copied());
+        let settings = Database {
+            url: (!url.is_empty()).then(|| url.to_owned()),
+            ..Database::default()
+        };
+        let environment = Environment::from_iter(variables);
+        Target::resolve(&settings, &environment).map(|target| target.describe())
+    };
+    let whole = "database d on h port 5433 as u";
+    let by_variable = [("PGSERVICE", "shop"), ("PGHOST", "variable")];
+    assert_eq!(described("", &by_variable).unwrap(), whole);
+    assert_eq!(described("service=shop", &[]).unwrap(), whole);
+    assert_eq!(
+        described("postgres://me@/?service=shop", &[("PGSERVICE", "other")]).unwrap(),
+        "database d on h port 5433 as me"
+    );
+    let nowhere = described("service=shopp", &[]).unwrap_err().to_string();
+    assert!(
+        nowhere.contains("the service \"shopp\" is not defined"),
+        "{nowhere}"
+    );
+}
+
+#[test]
+fn the_shared_file_of_services_is_asked_after_the_users_own() {
+    let own = Directory::with("own", ".pg_service.conf", "[mine]\nhost=own\n");
+    let shared = Directory::with(
+        "shared",
+        "pg_service.conf",
+        "[mine]\nhost=shared\n[ours]\nhost=shared\n",
+    );
+    let variables = [
+        ("HOME", own.path()),
+        ("PGSYSCONFDIR", shared.path()),
+        ("PGUSER", "u"),
+    ];
+    let described = |service: &str| {
+        resolve(&format!("service={service}"), variables)
+            .unwrap()
+            .describe()
+    };
+    assert_eq!(described("mine"), "database u on own port 5432 as u");
+    assert_eq!(described("ours"), "database u on shared port 5432 as u");
+}
+
+#[test]
+fn a_line_of_a_service_that_is_wrong_is_named_by_its_number_and_not_quoted() {
+    for (line, says) in [
+        ("s3cret", "an equals sign and a value"),
+        ("ldap://s3cret", "LDAP is not supported"),
+        ("service=s3cret", "cannot refer to another one"),
+        ("s3cret=x", "is not known"),
+        (
+            "sslcrl=s3cret",
+            "sslcrl asks for what session-reaper cannot do",
+        ),
+    ] {
+        let text = format!("[shop]\nhost=h\n{line}\n");
+        let directory = Directory::with(&format!("wrong-{}", says.len()), "services", &text);
+        let file = format!("{}/services", directory.path());
+        let told = resolve("service=shop", [("PGSERVICEFILE", &file)]);
+        let told = told.unwrap_err().to_string();
+        assert!(
+            told.contains("line 3 of the service file") && told.contains(says),
+            "{told}"
+        );
+        assert!(!told.contains("s3cret"), "{told}");
+    }
+    let gone = resolve("service=shop", [("PGSERVICEFILE", "/nonexistent")]);
+    assert!(
+        gone.unwrap_err()
+            .to_string()
+            .contains("cannot read the service file")
+    );
+}
+
+#[test]
 fn every_host_gets_its_own_port_password_and_share_of_the_time() {
     let directory = Directory::with("hosts", ".pgpass", "a:5433:*:*:one\nb:*:*:*:two\n");
     let home = ("HOME", directory.path());
@@ -194,5 +277,5 @@ fn nonsense_is_told_in_a_sentence() {
 fn no_description_shows_a_password() {
     let target = target("postgres://u:s3cret@h/d");
     assert!(!format!("{target:?} {}", target.describe()).contains("s3cret"));
-    assert!(!format!("{:?}", target.pool().unwrap()).contains("s3cret"));
+    assert!(!format!("{:?}", target.database().unwrap()).contains("s3cret"));
 }

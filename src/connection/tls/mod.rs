@@ -14,12 +14,12 @@ mod certificates;
 mod mode;
 mod name;
 mod verifier;
+mod x509;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::client::WantsClientCert;
-use rustls::client::danger::ServerCertVerifier;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::{ClientConfig, ConfigBuilder};
 use tokio_postgres::config::SslMode;
@@ -30,7 +30,7 @@ use super::parameters::Parameters;
 use crate::settings::Environment;
 use certificates::Roots;
 use mode::Mode;
-use verifier::{EncryptsOnly, Trusted, Verifies};
+use verifier::{Trusted, Verifier};
 
 /// What connections to other servers than PostgreSQL insist on: a certificate that a file or the system vouches for, and
 /// that is for the host that was asked for.
@@ -42,9 +42,8 @@ pub(crate) fn verifying(ca_file: Option<&Path>) -> Result<Arc<ClientConfig>, Err
     let trusted = Trusted {
         roots: ca_file.map_or_else(Roots::of_system, Roots::from_file)?,
         checks_name: true,
-        algorithms: provider.signature_verification_algorithms,
     };
-    let client = builder(provider, Arc::new(Verifies(trusted)))?.with_no_client_auth();
+    let client = builder(provider, Some(trusted))?.with_no_client_auth();
     Ok(Arc::new(client))
 }
 
@@ -63,6 +62,7 @@ pub(super) struct Options {
     certificate: Option<String>,
     key: Option<String>,
     is_direct: bool,
+    names_host: bool,
     home: Option<PathBuf>,
 }
 
@@ -74,6 +74,7 @@ impl Options {
             certificate: parameters.take("sslcert"),
             key: parameters.take("sslkey"),
             is_direct: parameters.get("sslnegotiation") == Some("direct"),
+            names_host: parameters.take("sslsni").as_deref() != Some("0"),
             home: environment
                 .get("HOME")
                 .map(|home| PathBuf::from(home).join(".postgresql")),
@@ -88,19 +89,13 @@ impl Options {
             _ => Mode::Disable,
         };
         let provider = Arc::new(ring::default_provider());
-        let verifier = self.verifier(mode, &provider)?;
         Ok(Tls {
             mode: mode.for_driver(),
-            connector: MakeRustlsConnect::new(self.client(mode, provider, verifier)?),
+            connector: MakeRustlsConnect::new(self.client(mode, provider)?),
         })
     }
 
-    fn verifier(
-        &self,
-        mode: Mode,
-        provider: &CryptoProvider,
-    ) -> Result<Arc<dyn ServerCertVerifier>, Error> {
-        let algorithms = provider.signature_verification_algorithms;
+    fn trusted(&self, mode: Mode) -> Result<Option<Trusted>, Error> {
         let roots = match mode {
             Mode::Disable | Mode::Prefer => None,
             Mode::Require => self
@@ -110,14 +105,7 @@ impl Options {
             Mode::VerifyCa | Mode::VerifyFull => Some(self.roots()?),
         };
         let checks_name = mode == Mode::VerifyFull;
-        Ok(match roots {
-            Some(roots) => Arc::new(Verifies(Trusted {
-                roots,
-                checks_name,
-                algorithms,
-            })),
-            None => Arc::new(EncryptsOnly(algorithms)),
-        })
+        Ok(roots.map(|roots| Trusted { roots, checks_name }))
     }
 
     fn roots(&self) -> Result<Roots, Error> {
@@ -140,13 +128,8 @@ impl Options {
         path.exists().then_some(path)
     }
 
-    fn client(
-        &self,
-        mode: Mode,
-        provider: Arc<CryptoProvider>,
-        verifier: Arc<dyn ServerCertVerifier>,
-    ) -> Result<ClientConfig, Error> {
-        let builder = builder(provider, verifier)?;
+    fn client(&self, mode: Mode, provider: Arc<CryptoProvider>) -> Result<ClientConfig, Error> {
+        let builder = builder(provider, self.trusted(mode)?)?;
         let given = self.certificate.as_ref().map(PathBuf::from);
         let certificate = given.or_else(|| self.usual_file("postgresql.crt"));
         let mut client = match certificate.filter(|_| mode != Mode::Disable) {
@@ -165,6 +148,7 @@ impl Options {
         if self.is_direct {
             client.alpn_protocols = vec![b"postgresql".to_vec()];
         }
+        client.enable_sni = self.names_host;
         Ok(client)
     }
 
@@ -176,14 +160,18 @@ impl Options {
 
 fn builder(
     provider: Arc<CryptoProvider>,
-    verifier: Arc<dyn ServerCertVerifier>,
+    trusted: Option<Trusted>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
+    let verifier = Verifier {
+        trusted,
+        algorithms: provider.signature_verification_algorithms,
+    };
     let builder = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| settings(&format!("TLS cannot be set up: {error}")))?;
     Ok(builder
         .dangerous()
-        .with_custom_certificate_verifier(verifier))
+        .with_custom_certificate_verifier(Arc::new(verifier)))
 }
 
 fn settings(sentence: &str) -> Error {

@@ -8,7 +8,7 @@ use x509_cert::Certificate;
 use x509_cert::der::oid::db::rfc4519::CN;
 use x509_cert::ext::pkix::SubjectAltName;
 
-use super::verifier::read;
+use super::x509::read;
 
 /// Checks the alternative names, and the common name only where there are none: that is libpq's rule, and the
 /// certificates that PostgreSQL's manual shows how to make have nothing but a common name.

@@ -12,26 +12,25 @@ use rustls::pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, Uni
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, DigitallySignedStruct, Error, SignatureScheme};
 use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
+use x509_cert::der::Encode;
 
 use super::certificates::Roots;
 use super::name;
+use super::x509::{bad_encoding, read};
 
-/// Takes every certificate, but insists that the server holds its key, so that what is encrypted is encrypted
-/// for whoever showed it.
+/// Insists that the server holds the key of the certificate that it shows, so that what is encrypted is encrypted for whoever
+/// showed it; and, where something is trusted, that this vouches for it.
 #[derive(Debug)]
-pub(super) struct EncryptsOnly(pub WebPkiSupportedAlgorithms);
-
-/// Takes certificates that a [`Trusted`] accepts.
-#[derive(Debug)]
-pub(super) struct Verifies(pub Trusted);
+pub(super) struct Verifier {
+    pub trusted: Option<Trusted>,
+    pub algorithms: WebPkiSupportedAlgorithms,
+}
 
 /// Which certificates are good.
 #[derive(Debug)]
 pub(super) struct Trusted {
     pub roots: Roots,
     pub checks_name: bool,
-    pub algorithms: WebPkiSupportedAlgorithms,
 }
 
 impl Trusted {
@@ -41,18 +40,18 @@ impl Trusted {
         intermediates: &[CertificateDer<'_>],
         server: &ServerName<'_>,
         now: UnixTime,
+        algorithms: &WebPkiSupportedAlgorithms,
     ) -> Result<(), Error> {
         if self.roots.named.iter().any(|named| named == shown) {
             valid_at(now, &read(shown)?)?;
         } else {
-            let (roots, algorithms) = (&self.roots.store, self.algorithms.all);
             let parsed = ParsedCertificate::try_from(shown)?;
             verify_server_cert_signed_by_trust_anchor(
                 &parsed,
-                roots,
+                &self.roots.store,
                 intermediates,
                 now,
-                algorithms,
+                algorithms.all,
             )?;
         }
         if self.checks_name {
@@ -62,7 +61,7 @@ impl Trusted {
     }
 }
 
-impl ServerCertVerifier for Verifies {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -71,7 +70,15 @@ impl ServerCertVerifier for Verifies {
         _ocsp_response: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.0.accept(end_entity, intermediates, server_name, now)?;
+        if let Some(trusted) = &self.trusted {
+            trusted.accept(
+                end_entity,
+                intermediates,
+                server_name,
+                now,
+                &self.algorithms,
+            )?;
+        }
         Ok(ServerCertVerified::assertion())
     }
 
@@ -81,7 +88,7 @@ impl ServerCertVerifier for Verifies {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0.algorithms)
+        verify_tls12_signature(message, cert, dss, &self.algorithms)
     }
 
     fn verify_tls13_signature(
@@ -90,46 +97,11 @@ impl ServerCertVerifier for Verifies {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_with_key_of(cert, message, dss, &self.0.algorithms)
+        verify_with_key_of(cert, message, dss, &self.algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.algorithms.supported_schemes()
-    }
-}
-
-impl ServerCertVerifier for EncryptsOnly {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.0)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_with_key_of(cert, message, dss, &self.0)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_schemes()
+        self.algorithms.supported_schemes()
     }
 }
 
@@ -147,10 +119,6 @@ fn verify_with_key_of(
     verify_tls13_signature_with_raw_key(message, &key, signature, algorithms)
 }
 
-pub(super) fn read(certificate: &CertificateDer<'_>) -> Result<Certificate, Error> {
-    Certificate::from_der(certificate).map_err(|_| bad_encoding())
-}
-
 fn valid_at(now: UnixTime, certificate: &Certificate) -> Result<(), Error> {
     let validity = certificate.tbs_certificate.validity;
     if now.as_secs() < validity.not_before.to_unix_duration().as_secs() {
@@ -160,8 +128,4 @@ fn valid_at(now: UnixTime, certificate: &Certificate) -> Result<(), Error> {
         return Err(CertificateError::Expired.into());
     }
     Ok(())
-}
-
-fn bad_encoding() -> Error {
-    CertificateError::BadEncoding.into()
 }

@@ -53,7 +53,7 @@ pub async fn login_in_flight(stage: &mut Stage, url: &str) -> Result<(), Error> 
         .act("Mallory: begin; select password …        (the old one, and it is right)");
     login
         .query_one(
-            "-- demo::scene::login_in_flight
+            "-- demo::scene::race::login_in_flight
              select password from auth_user where id = $1",
             &[/* id */ &grace],
         )

@@ -46,7 +46,7 @@ pub async fn kept_session(stage: &mut Stage) -> Result<(), Error> {
     let transaction = stage.actor.transaction().await?;
     transaction
         .execute(
-            "-- demo::scene::kept_session
+            "-- demo::scene::single::kept_session
              select set_config('session_reaper.keep_session', $1, true)",
             &[/* session_key */ &kept[0]],
         )

@@ -3,11 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::Error;
+use super::{Error, error::VARIABLE};
 use crate::settings::Environment;
-
-/// The variable that overrides the search, for a server that was built by hand.
-pub const VARIABLE: &str = "SESSION_REAPER_PG_BINDIR";
 
 /// The directory that holds `initdb`, `postgres` and `pg_ctl`.
 ///

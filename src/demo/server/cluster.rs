@@ -17,6 +17,7 @@ const DIR_BYTES_MAX: usize = 107 - "/.s.PGSQL.65535".len();
 pub struct Cluster {
     pub bin_dir: PathBuf,
     pub dir: PathBuf,
+    pub variables: Vec<(String, String)>,
     account: Account,
 }
 
@@ -32,6 +33,7 @@ impl Cluster {
             account: Account::that_may_own(&dir)?,
             bin_dir,
             dir,
+            variables: options.variables.clone(),
         };
         let mut initdb = cluster.program("initdb");
         initdb
@@ -49,6 +51,7 @@ impl Cluster {
             account: Account::that_may_own(&dir)?,
             bin_dir: primary.bin_dir.clone(),
             dir,
+            variables: primary.variables.clone(),
         };
         // The primary's directory is open to the server's user alone, and so is its socket.
         let mut copy = cluster.program("pg_basebackup");

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::binaries::VARIABLE;
+/// The variable that overrides the search, for a server that was built by hand.
+pub const VARIABLE: &str = "SESSION_REAPER_PG_BINDIR";
 
 /// Why a throw-away server could not be started or stopped.
 #[derive(Debug, thiserror::Error)]

@@ -28,6 +28,7 @@ impl Postmaster {
         command
             .arg("-D")
             .arg(cluster.data_dir())
+            .envs(cluster.variables.iter().map(|(name, value)| (name, value)))
             .stdout(output)
             .stderr(errors);
         let child = command

@@ -36,7 +36,12 @@ fn a_server_answers_on_its_socket_and_leaves_nothing_behind() {
 #[test]
 fn data_survive_every_kind_of_restart() {
     let conf = vec!["max_prepared_transactions = 3".to_owned()];
-    let mut server = Server::start(&Options { tcp: true, conf }).unwrap();
+    let mut server = Server::start(&Options {
+        tcp: true,
+        conf,
+        ..Options::default()
+    })
+    .unwrap();
     let url = server.tcp_url("postgres");
     assert_eq!(psql(&server, &url, "show max_prepared_transactions"), "3");
     psql(&server, &url, "create table kept (number int)");
@@ -68,7 +73,12 @@ fn data_survive_every_kind_of_restart() {
 #[test]
 fn a_setting_that_the_server_refuses_is_quoted_from_its_log() {
     let conf = vec!["no_such_setting = 1".to_owned()];
-    let error = Server::start(&Options { tcp: false, conf }).err().unwrap();
+    let error = Server::start(&Options {
+        conf,
+        ..Options::default()
+    })
+    .err()
+    .unwrap();
     assert!(error.to_string().contains("no_such_setting"), "{error}");
 }
 

@@ -77,6 +77,16 @@ fn a_preset_says_how_entries_are_called_and_not_that_there_is_a_cache() {
 }
 
 #[test]
+fn whoever_knows_how_entries_are_called_says_what_makes_them() {
+    for name in names() {
+        let knows = find(&name).unwrap().contains_key("cache");
+        assert_eq!(cached_by(&name).is_some(), knows, "{name}");
+    }
+    let said = cached_by("tower-sessions").unwrap();
+    assert!(said.contains("CachingSessionStore") && !said.contains("Django"));
+}
+
+#[test]
 fn another_preset_inherits_nothing_from_djangos() {
     let site = laid_under("[site]\npreset = \"rails-authentication\"")
         .unwrap()
@@ -127,6 +137,63 @@ fn another_way_to_the_user_takes_the_place_of_the_presets() {
         with("laravel", "data_column = \"payload\""),
         (false, true, false, false)
     );
+}
+
+#[test]
+fn what_a_preset_knows_of_its_table_falls_away_for_another_one() {
+    let with = |preset: &str, lines: &str| {
+        let site = laid_under(&format!("[site]\npreset = \"{preset}\"\n{lines}"));
+        site.map(|settings| (settings.site.time_zone, settings.site.lifetime_s))
+    };
+    let utc = || Some("UTC".to_owned());
+    for (preset, lines, known) in [
+        (
+            "flask-session",
+            "session_table = \"flask_sessions\"",
+            (None, None),
+        ),
+        ("flask-session", "expires_column = \"until\"", (None, None)),
+        (
+            "flask-session",
+            "session_table = \"sessions\"",
+            (utc(), None),
+        ),
+        ("flask-session", "session_key = \"id\"", (utc(), None)),
+        (
+            "rails",
+            "session_table = \"logins\"\nlifetime_s = 60",
+            (None, Some(60)),
+        ),
+        (
+            "laravel",
+            "expires_column = \"until\"\nlifetime_s = 0",
+            (None, Some(0)),
+        ),
+        (
+            "phoenix",
+            "user_table = \"people\"",
+            (utc(), Some(5_184_000)),
+        ),
+    ] {
+        assert_eq!(with(preset, lines).unwrap(), known, "{preset}, {lines}");
+    }
+}
+
+#[test]
+fn a_lifetime_that_falls_away_is_asked_for() {
+    for (preset, line) in [
+        ("rails", "session_table = \"web.sessions\""),
+        ("laravel", "session_table = \"app_sessions\""),
+        ("phoenix", "expires_column = \"authenticated_at\""),
+    ] {
+        let told = sentence(&format!("[site]\npreset = \"{preset}\"\n{line}"));
+        let name = line.split(' ').next().unwrap();
+        let says =
+            format!("site.lifetime_s has to be set, because site.{name} is not the preset's");
+        assert!(told.contains(&says), "{told}");
+    }
+    let told = sentence("[site]\npreset = \"laravel\"\nlifetime_s = 0");
+    assert!(told.contains("site.lifetime_s must not be 0"), "{told}");
 }
 
 #[test]

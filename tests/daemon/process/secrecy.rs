@@ -2,7 +2,7 @@
 
 use session_reaper::demo::{server::Server, site};
 
-use super::program::{Daemon, Ended, run_with};
+use crate::stage::program::{Daemon, Ended, run_with};
 use crate::stage::{Database, connect, start_server, wait_until};
 
 const PASSWORD: &str = "hunter2-and-then-some";
@@ -99,7 +99,7 @@ async fn no_output_at_any_level_holds_a_session_key_or_the_password() {
             .await
             .unwrap();
     }
-    daemon.says_again("names no user", 1).await;
+    daemon.says_again("name no user", 1).await;
     database.settled().await;
     fail_on(&database, &daemon, &users[6..8]).await;
 
@@ -124,7 +124,7 @@ async fn no_output_at_any_level_holds_a_session_key_or_the_password() {
     assert_secret("the daemon's log", &daemon.log(), &keys);
     assert!(!daemon.log().contains("postgresql://"));
     assert!(
-        server.log().contains("session_reaper.sweep("),
+        server.log().contains("session_reaper.sweep_free("),
         "the log shows the daemon's statements"
     );
     // What the site's own trigger quotes is in there, and what somebody hands in is a parameter of ours: both

@@ -9,8 +9,8 @@ use std::{
 
 use session_reaper::demo::server::Shutdown;
 
-use super::program::{Daemon, SettingsFile, run_with};
-use crate::stage::{Database, start_server, wait_until};
+use crate::stage::program::{Daemon, SettingsFile, run, run_with};
+use crate::stage::{Database, server, start_server, wait_until};
 
 /// The other end of `NOTIFY_SOCKET`.
 struct Manager {
@@ -104,6 +104,45 @@ async fn it_is_ready_when_a_heartbeat_came_back_and_says_when_it_stops() {
 }
 
 #[tokio::test]
+async fn a_reload_from_a_broken_file_stands_in_the_status_line_until_one_succeeds() {
+    let database = Database::create().await;
+    let manager = Manager::new();
+    let file = SettingsFile::new("[listen]\nheartbeat_s = 1");
+    let variables = [("NOTIFY_SOCKET", manager.path.to_str().unwrap())];
+    let daemon = Daemon::start_with(database.url(), &["--config", file.path()], &variables);
+    manager.hears("STATUS=serving", 0).await;
+
+    file.write("[listen]\nheartbaet_s = 1");
+    daemon.signal("HUP");
+    let told = manager
+        .hears("STATUS=serving; settings not reloaded: ", 0)
+        .await;
+    assert!(manager.messages()[told].contains("`heartbeat_s`"));
+    assert!(has(&manager.messages(), "READY=1"));
+    let told_status = "select count(*) from session_reaper.trouble t where t.worker = 'settings'";
+    wait_until("status knows", || async {
+        database.number(told_status).await == 1
+    })
+    .await;
+    let said = run(database.url(), &["status"]).await;
+    assert!(
+        said.stdout.contains("could not reload its settings"),
+        "{}",
+        said.stdout
+    );
+    assert_eq!(said.code, Some(1));
+
+    file.write("[listen]\nheartbeat_s = 1");
+    daemon.signal("HUP");
+    wait_until("status knows that it is over", || async {
+        database.number(told_status).await == 0
+    })
+    .await;
+    let back = manager.hears("STATUS=serving", told + 1).await;
+    assert_eq!(manager.messages()[back], "STATUS=serving");
+}
+
+#[tokio::test]
 async fn the_watchdog_is_not_fed_while_notifications_cannot_arrive() {
     let mut server = start_server(&[]);
     let database = Database::create_on(&server).await;
@@ -129,20 +168,65 @@ async fn a_server_that_does_not_run_yet_is_waited_for_and_then_served() {
     server.stop(Shutdown::Fast).unwrap();
     let manager = Manager::new();
     let daemon = manager.start(database.url());
-    manager.hears("STATUS=waiting for the database: ", 0).await;
+    let waiting = manager.hears("STATUS=waiting for the database: ", 0).await;
     daemon.says("waiting for the database").await;
-    // A reload in between must not claim that it is ready.
+    // Neither the boot nor `systemctl start` waits for the server, and no watchdog ends who waits.
+    manager.hears("READY=1", waiting).await;
+    let fed = manager.hears("WATCHDOG=1", waiting).await;
+    manager.hears("WATCHDOG=1", fed + 1).await;
+    assert!(!has(&manager.messages(), "STATUS=serving"));
     daemon.signal("HUP");
 
     server.start_again().unwrap();
-    manager.hears("STATUS=serving", 0).await;
+    manager.hears("STATUS=serving", waiting).await;
     daemon.says("\"settings reloaded\"").await;
+}
 
-    let fed = manager.hears("WATCHDOG=1", 0).await;
-    let before = &manager.messages()[..fed];
-    let ready = before.iter().filter(|message| *message == "READY=1");
-    assert_eq!(ready.count(), 1, "{before:?}");
-    assert!(!has(before, "RELOADING=1"), "{before:?}");
+#[tokio::test]
+async fn a_server_that_accepts_and_never_answers_keeps_no_start_waiting() {
+    let mute = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = mute.local_addr().unwrap().port();
+    let manager = Manager::new();
+    let url = format!("postgresql://nobody@127.0.0.1:{port}/x?sslmode=disable&connect_timeout=600");
+    let _daemon = manager.start(&url);
+    let status = "STATUS=waiting for the database to answer";
+    let told = manager.hears(status, 0).await;
+    manager.hears("READY=1", told).await;
+    let fed = manager.hears("WATCHDOG=1", told).await;
+    manager.hears("WATCHDOG=1", fed + 1).await;
+}
+
+#[tokio::test]
+async fn why_it_could_not_start_stays_in_the_status_line() {
+    let database = Database::create_bare(server()).await;
+    let manager = Manager::new();
+    let mut daemon = manager.start(database.url());
+    assert_eq!(daemon.ended().await.code(), Some(1));
+    let told = manager.hears("STATUS=", 0).await;
+    assert!(manager.messages()[told].contains("session-reaper migrate"));
+    assert!(!has(&manager.messages(), "READY=1"));
+}
+
+#[tokio::test]
+async fn an_outage_is_said_by_the_listener_and_not_by_everybody() {
+    let mut server = start_server(&[]);
+    let database = Database::create_on(&server).await;
+    let manager = Manager::new();
+    let daemon = manager.start(database.url());
+    daemon.serves().await;
+    let before = daemon.lines().len();
+
+    server.stop(Shutdown::Fast).unwrap();
+    manager.hears("STATUS=not listening: ", 0).await;
+    daemon.says_again("not listening", 3).await;
+    server.start_again().unwrap();
+    daemon.says_again("\"listening\"", 1).await;
+
+    let said = daemon.lines();
+    for line in said[before..].iter().filter(|line| line["level"] != "INFO") {
+        let message = line["message"].as_str().unwrap();
+        assert!(message.starts_with("not listening"), "{line}");
+    }
 }
 
 #[tokio::test]
@@ -182,5 +266,4 @@ async fn a_daemon_that_waits_for_its_server_can_be_stopped() {
     manager.hears("STATUS=waiting for the database: ", 0).await;
     daemon.signal("TERM");
     assert_eq!(daemon.ended().await.code(), Some(0));
-    assert!(!has(&manager.messages(), "READY=1"));
 }

@@ -2,7 +2,7 @@
 
 use session_reaper::demo::site;
 
-use super::program::{Daemon, SettingsFile};
+use crate::stage::program::{Daemon, SettingsFile};
 use crate::stage::{Database, wait_until};
 
 const EVERY_SECOND: (&str, &str) = ("SESSION_REAPER_PURGE_SCHEDULE", "* * * * * *");
@@ -21,7 +21,7 @@ async fn slow_down(database: &Database, seconds: f64) {
 }
 
 const BATCH: &str = "from pg_stat_activity where datname = current_database() and state = 'active'
-    and query like '-- purger::delete_batch%'";
+    and query like '-- purge::batch::delete%'";
 
 async fn in_a_batch(database: &Database) {
     let batches = format!("select count(*) {BATCH}");

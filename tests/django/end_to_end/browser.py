@@ -10,6 +10,8 @@ import urllib.request
 class Browser:
     def __init__(self, site_url):
         self.site_url = site_url
+        # What it calls itself, if that matters.
+        self.user_agent = None
         self.cookies = http.cookiejar.CookieJar()
         # Every session key that it ever held: none of them may turn up in a log.
         self.keys_held = set()
@@ -30,8 +32,10 @@ class Browser:
     def request(self, path, fields=None):
         """Status and text of the answer to a GET, or to a POST of these fields."""
         data = None if fields is None else urllib.parse.urlencode(fields).encode()
+        headers = {"User-Agent": self.user_agent} if self.user_agent else {}
+        asked = urllib.request.Request(self.site_url + path, data, headers)
         try:
-            with self._opener.open(self.site_url + path, data, timeout=60) as response:
+            with self._opener.open(asked, timeout=60) as response:
                 return response.status, response.read().decode()
         except urllib.error.HTTPError as refused:
             with refused:
@@ -40,11 +44,12 @@ class Browser:
             if self.session_key:
                 self.keys_held.add(self.session_key)
 
-    def submit(self, path, **fields):
-        """Opens a form and sends it. Django answers with a redirect if all is well, and with the form if not."""
+    def submit(self, path, fields_to=None, **fields):
+        """Opens a form and sends it, to where it says. Django answers with a redirect if all is well, and with the form
+        if not."""
         status, page = self.request(path)
         assert status == 200, f"GET {path} gave {status}: {page[:500]}"
-        return self.request(path, fields | {"csrfmiddlewaretoken": self._cookie("csrftoken")})
+        return self.request(fields_to or path, fields | {"csrfmiddlewaretoken": self._cookie("csrftoken")})
 
     def whoami(self):
         """The user for whom Django takes this browser."""

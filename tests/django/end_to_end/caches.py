@@ -12,7 +12,7 @@ import redis
 from process import Process, clean_environment
 
 # Where tests/install unpacks them.
-UNPACKED = pathlib.Path(__file__).parents[3] / "target/caches/usr/bin"
+UNPACKED = pathlib.Path(__file__).parents[3] / "target/programs/starters"
 # What Django calls a session's entry, behind the prefix and the version of the cache.
 ENTRY = "django.contrib.sessions.cached_db"
 

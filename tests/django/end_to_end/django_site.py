@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 
+import django
 import pexpect
 from browser import Browser
 from caches import CACHES
@@ -17,6 +18,10 @@ from waiting import DEADLINE_S, eventually
 
 PROJECT = pathlib.Path(__file__).parents[1]
 REAPER = os.environ.get("SESSION_REAPER_BIN", PROJECT.parents[1] / "target/debug/session-reaper")
+# The package that a site may have among its apps.
+PACKAGE = PROJECT.parents[1] / "django"
+# Django 5.2 imports every model by itself, and says so.
+SHELL = ["shell", "--no-imports"] if django.VERSION >= (5, 2) else ["shell"]
 NAMES = ("alice", "bob", "carol", "admin")
 # By the type of its key.
 USER_MODELS = {"int": "auth.User", "bigint": "customers.Customer", "uuid": "people.Person", "text": "members.Member"}
@@ -49,6 +54,15 @@ class Kind:
     # Which of the caches answers for the sessions, and how long the daemon expects a request in flight to fill it.
     cache: str = ""
     refill_grace_s: int = 1
+    # More of INSTALLED_APPS, such as the package in django/.
+    apps: tuple = ()
+    # Anything else that example/settings.py reads.
+    more: tuple = ()
+
+    def variables(self):
+        """What every process of the site is told of it."""
+        told = {"USER_MODEL": self.user_model, "APPS": ",".join(self.apps)}
+        return told | {"PYTHONPATH": str(PACKAGE)} | dict(self.more)
 
     @property
     def user_table(self):
@@ -62,6 +76,7 @@ class Site:
         self.kind = kind
         self.directory = directory
         self.browsers = []
+        self._more_keys = set()
         self.daemon = None
         self.web = None
         self.webs = []
@@ -141,7 +156,7 @@ class Site:
 
     def _django_environment(self, **variables):
         variables |= self.server.variables(self.database)
-        variables |= {"USER_MODEL": self.kind.user_model, "PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+        variables |= self.kind.variables() | {"PYTHONUNBUFFERED": "1", "PYTHONDONTWRITEBYTECODE": "1"}
         if self.kind.own_role:
             variables["PGUSER"] = "app"
         if self.kind.atomic_requests:
@@ -167,6 +182,15 @@ class Site:
         web.url = web.wait_until(lambda: address.search(web.said()), "listening")[0]
         return web
 
+    def start_gunicorn(self, workers=2):
+        """Serves it as live sites are, by several processes."""
+        arguments = ["-m", "gunicorn", "--workers", str(workers), "--bind", "127.0.0.1:0", "example.wsgi"]
+        web = self.start_django(f"gunicorn-{len(self.webs)}", *arguments)
+        self.webs.append(web)
+        address = re.compile(r"Listening at: (http://127\.0\.0\.1:\d+)")
+        web.url = web.wait_until(lambda: address.search(web.said()), "listening")[1]
+        return web
+
     def start_django(self, name, *arguments, **variables):
         """Another of the site's processes."""
         log = self.directory / f"{name}.log"
@@ -174,6 +198,7 @@ class Site:
         return Process([sys.executable, *arguments], log, cwd=PROJECT, env=environment)
 
     def manage(self, *arguments, fails=False):
+        """Returns what it said; whatever the outcome, if `fails` is None."""
         done = subprocess.run(
             [sys.executable, PROJECT / "manage.py", *arguments],
             cwd=PROJECT,
@@ -184,12 +209,12 @@ class Site:
             timeout=120,
         )
         said = f"manage.py {arguments} gave {done.returncode}:\n{done.stdout}{done.stderr}"
-        assert (done.returncode != 0) == fails, said
-        return done.stderr if fails else done.stdout
+        assert fails is None or (done.returncode != 0) == fails, said
+        return done.stdout + done.stderr if fails is None else done.stderr if fails else done.stdout
 
     def shell(self, code):
         """Runs Python inside the site, with its user model at hand."""
-        return self.manage("shell", "--no-imports", "-c", f"{SHELL_PREAMBLE}\n{code}").strip()
+        return self.manage(*SHELL, "-c", f"{SHELL_PREAMBLE}\n{code}").strip()
 
     def manage_on_a_terminal(self, *arguments, answers):
         """For commands that read passwords from the terminal: `answers` are what each prompt gets."""
@@ -239,6 +264,10 @@ class Site:
         assert opened.session_key, "the visitor got no session"
         return opened
 
+    def note_key(self, key):
+        """Of a browser that is none of `browsers`: it may turn up in no log, either."""
+        self._more_keys.add(key)
+
     @contextlib.contextmanager
     def closed_gate(self):
         """Holds up logins between the verification of the password and everything else."""
@@ -267,7 +296,7 @@ class Site:
 
     def wait_until_table_is_read(self):
         """Until then every login counts as older than every change."""
-        complete = "select complete from session_reaper.table_reading"
+        complete = "select complete from session_reaper.backfill"
         self.daemon.wait_until(lambda: self.value(complete), "done with the sessions from before")
 
     def wait_until_linked(self, keys, username):
@@ -310,7 +339,7 @@ class Site:
     def assert_no_key_is_logged(self):
         logs = {log.name: log.read_text(errors="replace") for log in self.directory.glob("daemon*.log")}
         logs["PostgreSQL's log"] = self.server.process.said()[self._log_begins :]
-        keys = {key for browser in self.browsers for key in browser.keys_held}
+        keys = self._more_keys | {key for browser in self.browsers for key in browser.keys_held}
         leaks = [name for name, text in logs.items() if any(key in text for key in keys)]
         assert not leaks, f"a session key stands in {leaks}"
 

@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import signal
@@ -27,15 +28,23 @@ def find_binaries():
     raise AssertionError("no PostgreSQL server found: run tests/install, or set SESSION_REAPER_PG_BINDIR")
 
 
+def server_account():
+    """As whom root runs the server, which refuses to run as root. Only an installed server comes with an account."""
+    if os.geteuid() != 0:
+        return {}
+    names = {account.pw_name: account for account in pwd.getpwall()}
+    account = names.get("postgres") or names["nobody"]
+    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+
+
 class Server:
     def __init__(self, more_settings=None):
         self.binaries = find_binaries()
         # A short path: a Unix socket's name ends at 107 characters.
-        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="reaper-", dir="/tmp"))
-        # The server refuses to run as root.
-        user = {"user": "postgres", "group": "postgres", "extra_groups": []} if os.geteuid() == 0 else {}
+        self.directory = pathlib.Path(tempfile.mkdtemp(prefix="reaper-"))
+        user = server_account()
         if user:
-            shutil.chown(self.directory, "postgres", "postgres")
+            shutil.chown(self.directory, user["user"], user["group"])
             self.directory.chmod(0o755)
         data = self.directory / "data"
         options = user | {"cwd": self.directory, "env": clean_environment(LC_ALL="C.UTF-8")}

@@ -10,7 +10,7 @@ from django_site import Kind, password_of
 from waiting import eventually
 
 # No test waits for this; each has to get something in before it is over.
-LONG_GRACE_S = 4
+LONG_GRACE_S = 600
 
 
 def every_cache(names=tuple(CACHES), **options):
@@ -50,6 +50,11 @@ def evicted_once(site):
     return site.value("select count(*) from session_reaper.pending_eviction where evicted_at is not null")
 
 
+def let_the_grace_pass(site):
+    """What is seen before is then seen on a slow machine, too, and nobody waits for it."""
+    site.psql(f"update session_reaper.pending_eviction set evicted_at = evicted_at - interval '{LONG_GRACE_S} s'")
+
+
 @every_cache(installed=False)
 def test_without_session_reaper_a_session_that_is_deleted_in_the_table_lives_on(site):
     (alice,) = logged_in(site, "alice")
@@ -57,7 +62,7 @@ def test_without_session_reaper_a_session_that_is_deleted_in_the_table_lives_on(
     assert alice.whoami() == "alice"
 
 
-@every_cache(refill_grace_s=2)
+@every_cache(refill_grace_s=LONG_GRACE_S)
 def test_a_warm_session_is_refused_once_it_is_revoked_and_nobody_elses_is(site):
     hers = logged_in(site, "alice", times=6)
     (bob,), visitor = logged_in(site, "bob"), site.visitor("umbrella")
@@ -73,6 +78,7 @@ def test_a_warm_session_is_refused_once_it_is_revoked_and_nobody_elses_is(site):
         again = site.logged_in("alice")
         eventually(lambda: evicted_once(site) == len(hers), "not noted as evicted once")
         assert site.revocations(site.user_id("alice")) == ["revoked"]
+        let_the_grace_pass(site)
         revoking.result()
 
     site.wait_until_settled(site.user_id("alice"))
@@ -216,6 +222,7 @@ def test_a_request_that_fills_the_cache_after_the_eviction_brings_no_session_bac
     assert alice.whoami() == "alice"
     assert site.revocations(site.user_id("alice")) == ["revoked"]
 
+    let_the_grace_pass(site)
     site.wait_until_settled(site.user_id("alice"))
     assert evicted(site, alice)
     assert alice.whoami() is None

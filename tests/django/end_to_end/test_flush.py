@@ -17,7 +17,7 @@ def test_flush_is_refused_beside_the_schema_and_loses_nothing(site):
 
 def test_flushing_with_cascade_and_then_migrate_does_what_flush_does(site):
     browser = site.logged_in("alice")
-    # As the README has it: manage.py sqlflush | sed '/^TRUNCATE/s/;$/ CASCADE;/' | psql
+    # As docs/django.md has it: manage.py sqlflush | sed '/^TRUNCATE/s/;$/ CASCADE;/' | psql
     statements, replaced = re.subn(r"(?m)^(TRUNCATE.*);$", r"\1 CASCADE;", site.manage("sqlflush"))
     assert replaced == 1, statements
 

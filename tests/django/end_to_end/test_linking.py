@@ -1,4 +1,4 @@
-"""The lines of linking/models.py, which the README shows: they tell whose a session is, and never break a login."""
+"""The lines of linking/models.py, which docs/django.md shows: they tell whose a session is, and never break a login."""
 
 import json
 

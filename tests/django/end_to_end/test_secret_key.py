@@ -67,10 +67,10 @@ def wait_until_compared(site):
 
     def looks():
         # Each look at sessions writes this row, whether it could compare them for good or not.
-        return site.value("select (verified_to, xmin)::text from session_reaper.hash_reading")
+        return site.value("select (verified_to, xmin)::text from session_reaper.hash_check")
 
     left = (
-        "select count(*) from session_reaper.user_session, session_reaper.hash_reading"
+        "select count(*) from session_reaper.user_session, session_reaper.hash_check"
         " where linked_at > verified_to"
     )
     # The next look may have begun before the sessions were due; the one after that began later.
@@ -201,13 +201,13 @@ def test_a_session_whose_hash_is_empty_or_missing_is_not_ended(site):
 def let_time_pass(site, *keys):
     """For these sessions alone, at which the daemon then looks again."""
     with site.db.transaction():
-        site.db.execute("update session_reaper.hash_reading set verified_to = '-infinity'")
+        site.db.execute("update session_reaper.hash_check set verified_to = '-infinity'")
         site.db.execute(
             "update session_reaper.user_session set linked_at = linked_at - interval '2 hours'"
             " where session_key = any (%s)",
             [list(keys)],
         )
-    compared = "select verified_to > '-infinity' from session_reaper.hash_reading"
+    compared = "select verified_to > '-infinity' from session_reaper.hash_check"
     eventually(lambda: site.value(compared), lambda: f"the daemon does not compare:\n{site.daemon.said()}")
 
 

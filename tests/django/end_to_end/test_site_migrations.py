@@ -20,7 +20,7 @@ with connection.schema_editor() as editor:
 """
 
 LONGER_PASSWORDS = "('auth', migrations.AlterField('user', 'password', models.CharField(max_length=256)))"
-# The first is what `makemigrations` writes for the model in linking/models.py, as the README asks.
+# The first is what `makemigrations` writes for the model in linking/models.py, as docs/django.md asks.
 BIGINT_USERS = """
 ('links', migrations.CreateModel('UserSession', [
     ('session', models.OneToOneField('sessions.session', models.DO_NOTHING, primary_key=True, db_column='session_key')),

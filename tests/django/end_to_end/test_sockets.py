@@ -30,8 +30,8 @@ class Sockets:
         listening = re.compile(r"http://127\.0\.0\.1:(\d+)")
         self.port = web.wait_until(lambda: listening.search(web.said()), "listening")[1]
 
-    def start_listener(self):
-        listener = self.site.start_django("listener", "manage.py", "close_sockets", CHANNEL_LAYER=self.layer)
+    def start_listener(self, command="close_sockets"):
+        listener = self.site.start_django("listener", "manage.py", command, CHANNEL_LAYER=self.layer)
         self.ending.callback(listener.stop)
         listener.wait_until(lambda: "Listening." in listener.said(), "listening")
         return listener

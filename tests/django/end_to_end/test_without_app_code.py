@@ -201,15 +201,15 @@ def test_what_is_put_back_is_read_again_although_a_later_transaction_has_ended(s
         reader.execute("begin")
         reader.execute("select pg_current_xact_id()")
         site.db.execute("select pg_current_xact_id()")
-        taken = reader.execute("select place, seen::text from session_reaper.take_unread(100, true)").fetchall()
+        taken = reader.execute("select place, seen::text from session_reaper.take_pending_links(100, true)").fetchall()
         places, seen = [place for place, _ in taken], taken[-1][1]
         postponed = reader.execute(
-            "select postponed from session_reaper.link_unread(%s, %s::\"char\"[], %s, %s::pg_snapshot)",
+            "select postponed from session_reaper.link_pending(%s, %s::\"char\"[], %s, %s::pg_snapshot)",
             [places, ["u"] * len(taken), [str(site.user_id("alice")).encode()] * len(taken), seen],
         ).fetchone()[0]
         assert postponed == len(taken) > 0
         reader.execute("commit")
         holder.execute("commit")
 
-    found = "select count(*) from session_reaper.queue_reading q, session_reaper.unread_since(q.read_to)"
+    found = "select count(*) from session_reaper.drain q, session_reaper.pending_since(q.drained_to)"
     assert site.value(found) == postponed

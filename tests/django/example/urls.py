@@ -1,6 +1,8 @@
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
-from django.urls import path
+from django.contrib.staticfiles.views import serve
+from django.urls import include, path
 
 from example import views
 
@@ -13,4 +15,10 @@ urlpatterns = [
     path("remember/<word>/", views.remember),
     path("whoami/", views.whoami),
     path("admin/", admin.site.urls),
+    # Good enough for pages that a test looks at.
+    path("static/<path:path>", serve, {"insecure": True}),
 ]
+if apps.is_installed("session_reaper"):
+    urlpatterns.append(path("account/sessions/", include("session_reaper.urls")))
+if apps.is_installed("rest_framework"):
+    urlpatterns.append(path("api/sessions/", include("session_reaper.drf")))

@@ -3,7 +3,7 @@
 use crate::{
     broken::{LONG_ENOUGH, rewrite, run_broken},
     cache,
-    world::{More, Options},
+    options::{More, Options},
 };
 
 fn cached(seed: u64) -> Options {

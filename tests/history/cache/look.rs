@@ -43,7 +43,9 @@ async fn look_on(world: &World) -> Result<(), Failure> {
     let client = world.connect().await;
     let mut cache = address.connect().await?;
     while !world.is_stopping() {
+        let may = world.may_go_on().await;
         look(world, &client, &mut cache).await?;
+        drop(may);
         sleep(Duration::from_millis(100)).await;
     }
     Ok(())

@@ -116,6 +116,15 @@ impl Address {
     }
 }
 
+impl Address {
+    /// As an operator does where what is cached may be of a server that is lost.
+    pub async fn empty(&self) {
+        let mut cache = self.connect().await.expect("the cache");
+        let emptied = redis::cmd("FLUSHALL").query_async::<()>(&mut cache).await;
+        emptied.expect("an empty cache");
+    }
+}
+
 /// What stands before a session's key in the name of its entry.
 const BEFORE_KEY: &str = ":1:django.contrib.sessions.cached_db";
 

@@ -88,7 +88,7 @@ pub fn is_installed() -> bool {
 /// Where it is installed, or where tests/install has unpacked it.
 fn program() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/caches/usr/bin");
+    let unpacked = concat!(env!("CARGO_MANIFEST_DIR"), "/target/programs/starters");
     std::env::split_paths(&path)
         .chain([PathBuf::from(unpacked)])
         .map(|directory| directory.join("redis-server"))

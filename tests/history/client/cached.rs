@@ -8,7 +8,8 @@ use super::{Visitor, transaction::Ending};
 use crate::{
     cache::{self, LONGEST_REQUEST},
     ledger::Micros,
-    world::More,
+    options::More,
+    poison::HELD,
 };
 
 /// How late a request fills the cache at most, while the machine keeps up with it.
@@ -90,7 +91,9 @@ impl Visitor {
         if is_slow {
             return self.leave_slowly(key).await;
         }
+        self.foresee(HELD);
         self.db.execute(DELETE, &[&key]).await?;
+        self.forget_transaction();
         self.forget(key).await;
         Ok(())
     }
@@ -99,10 +102,11 @@ impl Visitor {
     async fn leave_slowly(&mut self, key: &str) -> Result<(), Error> {
         let transaction = self.world.next_number();
         self.begin(false).await?;
+        self.foresee(HELD);
         self.db.execute(DELETE, &[&key]).await?;
         self.forget(key).await;
         self.pause(4_000).await;
-        let other = self.world.connect().await;
+        let other = self.world.connect_as_app().await;
         let sent = self.now();
         if other.query_opt(LOOK, &[&key]).await?.is_some() {
             self.saw(key, sent);

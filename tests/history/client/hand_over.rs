@@ -19,7 +19,13 @@ impl Visitor {
             let is_read = books
                 .login(&key)
                 .is_some_and(|login| login.first_write.is_some());
-            if !is_read || books.removed.contains(&key) || !books.in_flux.insert(key.clone()) {
+            // Nobody's row under a key that has just been ended is a write-back, as far as anybody can tell within the grace.
+            let looks_written_back = to.is_none() && books.reused.contains(&key);
+            if !is_read
+                || looks_written_back
+                || books.removed.contains(&key)
+                || !books.in_flux.insert(key.clone())
+            {
                 return Ok(());
             }
             // What is cached of it may be whose it was, and no app of those that cache does this.

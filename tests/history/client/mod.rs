@@ -1,9 +1,13 @@
 //! A client of the site: logs in, saves, changes passwords, by every route there is.
 
+mod again;
+mod belated;
 mod cached;
 mod change;
+mod failure;
 mod hand_over;
 mod login;
+mod odd;
 mod own;
 mod people;
 mod plan;
@@ -15,13 +19,16 @@ mod write;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use fastrand::Rng;
+pub use login::READ_FROM_STANDBY;
+use login::Verified;
 use redis::aio::MultiplexedConnection;
 use tokio_postgres::{Client, Error};
 use write::Write;
 
 use crate::{
     ledger::Micros,
-    world::{More, World},
+    options::{More, Trouble},
+    world::World,
 };
 
 /// One client and its connection.
@@ -29,39 +36,51 @@ pub struct Visitor {
     world: Arc<World>,
     rng: Rng,
     db: Client,
+    /// Of a site that has one, and only while that answers.
+    standby: Option<Client>,
     /// Of a site that has one.
     cache: Option<MultiplexedConnection>,
     /// Sessions that this request has to cache, and when each was there for certain.
     seen: BTreeMap<String, Micros>,
+    /// The open transaction sees one snapshot throughout.
+    repeatable_read: bool,
+    /// What a login was shown before its connection was lost.
+    shown: Option<(i32, Verified)>,
+    /// SQLSTATEs that the open transaction may meet without our doing.
+    foreseen: Vec<&'static str>,
 }
 
 impl Visitor {
     /// A client whose choices depend on nothing but the seed.
     pub async fn new(world: Arc<World>, seed: u64) -> Self {
-        let db = world.connect().await;
+        let db = world.connect_as_app().await;
         Self {
             world,
             rng: Rng::with_seed(seed),
             db,
+            standby: None,
             cache: None,
             seen: BTreeMap::new(),
+            repeatable_read: false,
+            shown: None,
+            foreseen: Vec::new(),
         }
     }
 
     /// Goes on until the world stops.
     pub async fn run(mut self) {
-        while !self.world.is_stopping() {
+        let world = Arc::clone(&self.world);
+        while !world.is_stopping() {
+            let may = world.may_go_on().await;
+            self.world.ledger.books().operations += 1;
             if let Err(error) = self.act().await {
-                let code = error.code().map_or("connection lost", |code| code.code());
-                self.world
-                    .ledger
-                    .books()
-                    .count(&format!("client error: {code}"));
+                self.note_failure(&error, "");
                 // It was a failed request, which caches nothing.
                 self.seen.clear();
                 self.recover().await;
             }
             self.fill().await;
+            drop(may);
             self.pause(40).await;
         }
     }
@@ -70,7 +89,19 @@ impl Visitor {
         let Some(user) = self.world.some_user(&mut self.rng) else {
             return Ok(());
         };
+        if let Some((user, verified)) = self.shown.take() {
+            return self.log_in_belatedly(user, verified).await;
+        }
         let more = self.world.options.more;
+        if self.world.options.has(Trouble::Poison) && self.chance(5) {
+            return self.poison(user).await;
+        }
+        if self.world.options.has(Trouble::Histories) && self.chance(4) {
+            return self.pile_up().await;
+        }
+        if self.world.options.has(Trouble::Reuse) && self.chance(8) {
+            return self.log_in_again(user).await;
+        }
         if self.world.cache.is_some() && self.chance(25) {
             return self.browse(user).await;
         }

@@ -23,7 +23,7 @@ impl Visitor {
             self.insert_session(&key).await?;
             self.link(&key, user, None, false).await?
         } else {
-            self.open_unlinked(&key, user).await?
+            Some(self.open_unlinked(&key, user).await?)
         };
         let Some(linked) = linked else {
             return Ok(None);
@@ -49,12 +49,12 @@ impl Visitor {
         }))
     }
 
-    async fn open_unlinked(&mut self, key: &str, user: i32) -> Result<Option<Span>, Error> {
+    pub(super) async fn open_unlinked(&mut self, key: &str, user: i32) -> Result<Span, Error> {
         let sent = self.now();
         let salt = Some(self.rng.u64(..));
         self.insert_data(key, Some(user), salt).await?;
         let returned = self.now();
-        Ok(Some(Span { sent, returned }))
+        Ok(Span { sent, returned })
     }
 
     /// It exists, because the transaction has committed.

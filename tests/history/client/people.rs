@@ -70,6 +70,9 @@ impl Visitor {
     /// Deletes a user, and lets another one sign up instead. Some deletions are vetoed by a trigger of the
     /// site's, some rolled back.
     pub(super) async fn delete_user(&mut self, user: i32) -> Result<(), Error> {
+        if self.world.favourite() == Some(user) {
+            return Ok(());
+        }
         let transaction = self.world.next_number();
         let vetoed = self.chance(40);
         self.begin(false).await?;

@@ -1,7 +1,7 @@
 //! Every way to log in and to write about users: drawn at random, one dimension at a time.
 
 use super::{Visitor, transaction::Ending, write::Write};
-use crate::world::More;
+use crate::options::{More, Trouble};
 
 /// How a client logs in.
 #[derive(Clone, Copy, Debug)]
@@ -128,7 +128,11 @@ fn name(parts: &[(bool, &str)]) -> String {
 
 impl Visitor {
     pub(super) fn plan_login(&mut self) -> LoginPlan {
-        let split = self.chance(20);
+        // Where they read from a standby, or from a server that is lost then, only a version tells that they may have seen too
+        // little, and only one that begins its transaction afterwards needs it.
+        let options = &self.world.options;
+        let needs_versions = options.has(Trouble::Standby) || options.loses();
+        let split = self.chance(if needs_versions { 70 } else { 20 });
         LoginPlan {
             repeatable_read: self.chance(15),
             split,

@@ -14,6 +14,7 @@ use crate::{
     cache::Named,
     data::session_data,
     ledger::{Login, Span, WriteBack},
+    poison::HELD,
 };
 
 impl Visitor {
@@ -82,18 +83,26 @@ impl Visitor {
         if self.world.cache.is_some() {
             return self.leave_cached(key).await;
         }
+        self.foresee(HELD);
         self.db.execute(DELETE, &[&key]).await?;
+        self.forget_transaction();
         Ok(())
     }
 
     pub(super) async fn visit(&mut self) -> Result<(), Error> {
         let key = self.new_key();
         self.insert_session(&key).await?;
+        self.note_visit(key, "anonymous");
+        Ok(())
+    }
+
+    /// A session that is nobody's.
+    pub(super) fn note_visit(&self, key: String, kind: &str) {
         self.note_login(Login {
             key,
             user: None,
             transaction: self.world.next_number(),
-            kind: "anonymous".to_owned(),
+            kind: kind.to_owned(),
             generation: 0,
             versioned: false,
             split: false,
@@ -104,7 +113,6 @@ impl Visitor {
             first_write: None,
             previous: None,
         });
-        Ok(())
     }
 
     pub(super) async fn revoke_session(&mut self, user: i32) -> Result<(), Error> {
@@ -129,7 +137,7 @@ impl Visitor {
                 published: self.now(),
             };
             books.cache.named.insert(key.clone(), named);
-            books.revoked_by_name.push(key);
+            books.revoked_by_name.insert(key, transaction);
         }
         Ok(())
     }
@@ -143,6 +151,7 @@ impl Visitor {
         let Some(key) = self.some_session(Some(user)) else {
             return Ok(());
         };
+        let login = self.world.ledger.books().by_key.get(&key).copied();
         let mut last_seen = self.now();
         if self.session_is_gone(&key).await? {
             return Ok(());
@@ -157,16 +166,23 @@ impl Visitor {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         self.pause(self.world.options.grace_s * 700).await;
-        self.upsert(key, user, last_seen).await
+        self.upsert(key, user, login, last_seen).await
     }
 
-    async fn upsert(&mut self, key: String, user: i32, last_seen: u64) -> Result<(), Error> {
+    async fn upsert(
+        &mut self,
+        key: String,
+        user: i32,
+        login: Option<usize>,
+        last_seen: u64,
+    ) -> Result<(), Error> {
         {
             // Somebody may have logged out of it: then nobody promised that it stays away. Nor if it is not his any more.
             let mut books = self.world.ledger.books();
-            let is_his = books
-                .login(&key)
-                .is_some_and(|login| login.user == Some(user));
+            let is_his = books.by_key.get(&key).copied() == login
+                && books
+                    .login(&key)
+                    .is_some_and(|login| login.user == Some(user));
             if !is_his || books.in_flux.contains(&key) || !books.removed.insert(key.clone()) {
                 return Ok(());
             }

@@ -35,6 +35,8 @@ impl Visitor {
         } else {
             "read committed"
         };
+        self.forget_transaction();
+        self.repeatable_read = repeatable_read;
         let sent = self.now();
         self.db
             .batch_execute(&format!("begin isolation level {level}"))
@@ -66,9 +68,7 @@ impl Visitor {
         match self.try_to_end(transaction, ending, &mut ended).await {
             Ok(committed) => ended.committed = committed,
             Err(error) => {
-                let code = error.code().map_or("connection lost", |code| code.code());
-                let what = format!("client error in commit: {code}");
-                self.world.ledger.books().count(&what);
+                self.note_failure(&error, " in commit");
                 self.recover().await;
                 ended.committed = self.find_out(transaction).await.is_some();
             }
@@ -76,12 +76,14 @@ impl Visitor {
         if !ended.committed {
             self.seen.clear();
         }
+        self.forget_transaction();
         ended
     }
 
     /// Gives up what has been done since the transaction began.
     pub(super) async fn roll_back(&mut self) -> Result<(), Error> {
         self.seen.clear();
+        self.forget_transaction();
         self.db.batch_execute("rollback").await
     }
 
@@ -122,8 +124,9 @@ impl Visitor {
     /// A connection on which no transaction is open. The clients of this server lose theirs only when the server
     /// ends, so that after a reconnect nothing of the old one can still be under way.
     pub(super) async fn recover(&mut self) {
+        self.forget_transaction();
         if self.db.batch_execute("rollback").await.is_err() {
-            self.db = self.world.connect().await;
+            self.db = self.world.connect_as_app().await;
         }
     }
 

@@ -3,7 +3,7 @@
 use tokio_postgres::Row;
 
 use super::Visitor;
-use crate::{ledger::Cause, world::More};
+use crate::{ledger::Cause, options::More};
 
 /// What is written. Which sessions each ends is said in `site.toml`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

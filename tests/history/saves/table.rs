@@ -26,18 +26,17 @@ pub(super) struct Table {
 impl Table {
     pub(super) fn of(books: &Books, ran_for: Duration, waits: Vec<f64>) -> Self {
         let changes = books.changes.values().map(Vec::len).sum::<usize>();
-        let may_be_revoked = |key: &str, seen: Micros| {
-            let login = books.login(key);
-            books.removed.contains(key)
-                || login.is_some_and(|login| verdict::is_justified(books, login, seen))
+        let may_be_revoked = |login: usize, seen: Micros| {
+            let login = &books.logins[login];
+            books.removed.contains(&login.key) || verdict::is_justified(books, login, seen)
         };
         let (revoked, others): (Vec<_>, Vec<_>) = books
             .gone
             .iter()
-            .partition(|(key, seen)| may_be_revoked(key, *seen));
+            .partition(|(login, seen)| may_be_revoked(*login, *seen));
         let wrongly = others
             .iter()
-            .filter(|(key, seen)| !books.saves.has_expired(key, *seen))
+            .filter(|(login, seen)| !books.saves.has_expired(&books.logins[*login].key, *seen))
             .count();
         let mut took = books.saves.took.clone();
         took.sort_unstable();

@@ -16,8 +16,8 @@ use tokio::time::{Instant, sleep};
 use super::super::Error;
 use super::super::address::Address;
 use super::super::error::Failure;
-use super::super::key::Names;
 use super::{Following, Login, Node, refused, share};
+use crate::settings::Names;
 use command::{Command, by_slot, send};
 use owners::Owners;
 

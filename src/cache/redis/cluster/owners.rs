@@ -5,9 +5,9 @@ use tokio::time::Instant;
 
 use super::super::super::address::Address;
 use super::super::super::error::Failure;
-use super::super::super::key::Names;
 use super::super::{Following, Node, told};
 use super::slot;
+use crate::settings::Names;
 
 /// Who has which slots, as one node knows it; empty while that is not known.
 #[derive(Default)]

@@ -1,4 +1,5 @@
-//! axum with axum-login, tower-sessions and its PostgreSQL store, as their documentation sets them up.
+//! axum with axum-login, tower-sessions and its PostgreSQL store, as their documentation sets them up; where REDIS_URL says so,
+//! with Redis in front of the table.
 
 use axum::{
     Form, Router,
@@ -8,7 +9,7 @@ use axum::{
 use axum_login::{AuthManagerLayerBuilder, AuthUser, AuthnBackend, UserId};
 use serde::Deserialize;
 use sqlx::{FromRow, PgPool, postgres::PgConnectOptions};
-use tower_sessions::{Expiry, Session, SessionManagerLayer, cookie::time::Duration};
+use tower_sessions::{Expiry, Session, SessionManagerLayer, SessionStore, cookie::time::Duration};
 use tower_sessions_sqlx_store::PostgresStore;
 
 type AuthSession = axum_login::AuthSession<Users>;
@@ -121,18 +122,10 @@ async fn note_word_slowly(auth: AuthSession, session: Session, noted: Form<Word>
     note_word(session, noted).await
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // libpq's variables say where.
-    let pool = PgPool::connect_with(PgConnectOptions::new()).await?;
-    sqlx::query(
-        "create table if not exists members \
-         (id bigint generated always as identity primary key, name text unique, password_hash text not null)",
-    )
-    .execute(&pool)
-    .await?;
-    let store = PostgresStore::new(pool.clone());
-    store.migrate().await?;
+async fn serve(
+    pool: PgPool,
+    store: impl SessionStore + Clone,
+) -> Result<(), Box<dyn std::error::Error>> {
     let sessions = SessionManagerLayer::new(store)
         .with_secure(false)
         .with_expiry(Expiry::OnInactivity(Duration::hours(1)));
@@ -146,4 +139,43 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     println!("listening on {}", listener.local_addr()?.port());
     Ok(axum::serve(listener, app).await?)
+}
+
+#[cfg(feature = "redis")]
+async fn in_front(
+    url: &str,
+    store: PostgresStore,
+) -> Result<impl SessionStore + Clone, fred::error::Error> {
+    use fred::prelude::{ClientLike, Config, Pool, ServerConfig};
+
+    let server = ServerConfig::new_unix_socket(url.trim_start_matches("unix://"));
+    let config = Config {
+        server,
+        ..Config::default()
+    };
+    let redis = Pool::new(config, None, None, None, 2)?;
+    redis.init().await?;
+    let cache = tower_sessions_redis_store::RedisStore::new(redis);
+    Ok(tower_sessions::CachingSessionStore::new(cache, store))
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // libpq's variables say where.
+    let pool = PgPool::connect_with(PgConnectOptions::new()).await?;
+    sqlx::query(
+        "create table if not exists members \
+         (id bigint generated always as identity primary key, name text unique, password_hash text not null)",
+    )
+    .execute(&pool)
+    .await?;
+    let store = PostgresStore::new(pool.clone());
+    store.migrate().await?;
+    match std::env::var("REDIS_URL") {
+        #[cfg(feature = "redis")]
+        Ok(url) => serve(pool, in_front(&url, store).await?).await,
+        #[cfg(not(feature = "redis"))]
+        Ok(_) => Err("built without the feature redis".into()),
+        Err(_) => serve(pool, store).await,
+    }
 }

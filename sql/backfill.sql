@@ -1,0 +1,90 @@
+-- Asking for a backfill: all sessions are looked at again for their users; and how old one counts that is found only then.
+
+-- A change settles only once every session that is older has been found: linked, or in the queue. So a session that is
+-- found later, and was written while nothing was noted, is younger than all that has settled by now (P2). It may be older
+-- than the other changes, whether their transactions are still waited for, the wait was cut short, or they commit later
+-- (P1). A hundred of these are named; what is beyond the last one counts as not seen.
+create or replace function session_reaper.age_of_unnoted(out begun_at timestamptz, out snapshot pg_snapshot)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    with known as materialized (
+        select c.xid, c.at, coalesce(r.all_settled, false) as is_settled
+        from session_reaper.change c
+        left join (
+            select o.change_id, pg_catalog.bool_and(o.state = 'settled' and not o.waited_out) as all_settled
+            from session_reaper.revocation o
+            group by o.change_id
+        ) r on r.change_id = c.id
+    ), unseen as (
+        select x as xid from pg_catalog.pg_snapshot_xip(pg_catalog.pg_current_snapshot()) x
+        union
+        select k.xid from known k
+        where not k.is_settled and k.xid < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
+    ), bounded as (
+        select coalesce(
+            (select u.xid from unseen u order by u.xid offset 100 limit 1),
+            pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())) as xmax
+    )
+    select
+        -- Of a change that came with a dump and has not settled, the clock alone tells.
+        least(
+            coalesce(
+                (select pg_catalog.max(k.at) + interval '1 microsecond' from known k where k.is_settled),
+                '-infinity'),
+            (select pg_catalog.min(k.at) from known k
+             where not k.is_settled and not pg_catalog.pg_visible_in_snapshot(k.xid, pg_catalog.pg_current_snapshot()))),
+        (select pg_catalog.format('%s:%s:%s',
+            coalesce((pg_catalog.array_agg(u.xid order by u.xid))[1], b.xmax),
+            b.xmax,
+            pg_catalog.string_agg(u.xid::text, ',' order by u.xid))
+         from bounded b
+         left join unseen u on u.xid < b.xmax
+         group by b.xmax)::pg_snapshot
+$$;
+
+comment on function session_reaper.age_of_unnoted() is
+    'How old a session is at most that was written while nothing was noted. For the functions of this schema only.';
+
+create or replace function session_reaper.least_age(out begun_at timestamptz, out snapshot pg_snapshot)
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select case when k.is_known then t.least_begun_at else '-infinity' end,
+        case when k.is_known then t.least_snapshot else '1:1:' end
+    from session_reaper.backfill t
+    cross join lateral (select not t.complete and not session_reaper.is_from_elsewhere(t.least_snapshot)) k (is_known)
+$$;
+
+comment on function session_reaper.least_age() is
+    'How old a session counts as of which nobody knows when its user came.';
+
+-- After the installation, and whenever writes were not noted, every session has to be read. Asked for in the
+-- transaction that attaches the triggers, which waits for all writers: what they wrote before is in the table, what they
+-- write afterwards is in the queue. What is found may be older than everything, unless all had been read until a pause
+-- began, the queue ran full or the links were lost.
+create or replace function session_reaper.backfill_again(why text)
+returns void
+language sql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+    -- In this order: whoever cuts pages holds that row, and whoever reads one never waits for it.
+    update session_reaper.backfill t
+    set (least_begun_at, least_snapshot) = (
+            -- A backfill that had not come to its end goes on from where it was asked for first.
+            select case when not t.complete then t.least_begun_at when n.was_noted then a.begun_at else '-infinity' end,
+                case when not t.complete then t.least_snapshot when n.was_noted then a.snapshot else '1:1:' end
+            from session_reaper.age_of_unnoted() a
+            cross join (
+                select why in ('overflow', 'truncated')
+                    or why = 'installed' and exists (select from session_reaper.pause p where p.noted)) n (was_noted)),
+        complete = false, reason = why, begun_at = pg_catalog.clock_timestamp(), finished_at = null,
+        sessions = 0, linked = 0, reached = null;
+    delete from session_reaper.page;
+    delete from session_reaper.opened_anonymous;
+$$;
+
+comment on function session_reaper.backfill_again(text) is 'Has every session read for the user in it.';

@@ -1,0 +1,109 @@
+-- Keeping failures of ours out of the app's statements (P8). Every trigger of ours on the site's tables runs inside a
+-- statement of the app's. Whatever goes wrong there is caught and made known, and the statement succeeds. The exception is what
+-- would lose a request to end sessions: that has to fail, because nobody would ever ask again (P3).
+--
+-- "when others" leaves out two errors. assert_failure is only a trigger of the site's that uses ASSERT, so it is caught like any
+-- other. query_canceled is left alone nearly everywhere: who cancels a statement wants it to end.
+
+-- A cancel and statement_timeout have the same SQLSTATE, and their texts depend on lc_messages. So the time decides. A timer may
+-- have begun a little before statement_timestamp(), with the message that brought the statement's text.
+create or replace function session_reaper.is_out_of_time()
+returns boolean
+language sql
+volatile
+set search_path = pg_catalog, pg_temp
+as $$
+    select s.setting::bigint > 0
+        and pg_catalog.clock_timestamp() - pg_catalog.statement_timestamp() >= 0.9 * s.setting::bigint * interval '1 millisecond'
+    from pg_catalog.pg_settings s
+    where s.name = 'statement_timeout'
+$$;
+
+comment on function session_reaper.is_out_of_time() is
+    'Whether statement_timeout is what has canceled the running statement.';
+
+-- One row is enough until the daemon has acted on it, and keeps this table small however many statements fail. Who finds a row
+-- there still holds his lock on the table until the commit, and read_what_was_missed() waits for that.
+create or replace function session_reaper.miss(what text, state text)
+returns void
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    insert into session_reaper.missed (what, sqlstate)
+    select miss.what, miss.state
+    where not exists (select from session_reaper.missed m where m.what = miss.what);
+exception when others or assert_failure then
+    raise warning 'session-reaper could not note a % of a session (SQLSTATE %), nor that it could not', what, state
+        using hint = 'Run session-reaper doctor, and session-reaper link once that finds nothing.';
+end
+$$;
+
+comment on function session_reaper.miss(text, text) is
+    'Notes that something of the app''s went by unnoted: a write or an eviction of a session, or a change, and the SQLSTATE that it failed with. Never fails.';
+
+-- Called by the linker with every look for a page. The lock waits for the transactions that may have missed something, so that
+-- the backfill that begins now sees what they wrote.
+create or replace function session_reaper.read_what_was_missed()
+returns boolean
+language plpgsql
+security definer
+set search_path = pg_catalog, pg_temp
+set lock_timeout = '50ms'
+as $$
+begin
+    if not exists (select from session_reaper.missed m where m.what = 'write') then
+        return false;
+    end if;
+    lock table session_reaper.missed in exclusive mode;
+    delete from session_reaper.missed m where m.what = 'write';
+    perform session_reaper.backfill_again('missed');
+    return true;
+exception when lock_not_available then
+    return false;
+end
+$$;
+
+comment on function session_reaper.read_what_was_missed() is
+    'Has every session read again if a write of one could not be noted.';
+
+-- A column that was renamed is still the one that our foreign key refers to. As JSON, because the key cannot be named here.
+create or replace function session_reaper.key_in(of_row jsonb, reference name)
+returns text
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select of_row ->> a.attname
+    from pg_catalog.pg_constraint c
+    join pg_catalog.pg_attribute a on a.attrelid = c.confrelid and a.attnum = c.confkey[1]
+    where c.conrelid = 'session_reaper.user_session'::regclass and c.conname = reference
+$$;
+
+comment on function session_reaper.key_in(jsonb, name) is
+    'The key in a row of the site''s whose column has another name now. For the functions of this schema only.';
+
+create or replace function session_reaper.session_key_in(of_row jsonb)
+returns :session_key_base_type
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select cast(session_reaper.key_in(of_row, 'user_session_of_session') as :session_key_base_type)
+$$;
+
+comment on function session_reaper.session_key_in(jsonb) is
+    'The key of a session whose column has another name now. For the functions of this schema only.';
+
+create or replace function session_reaper.user_key_in(of_row jsonb)
+returns :user_key_type
+language sql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+    select cast(session_reaper.key_in(of_row, 'user_session_of_user') as :user_key_type)
+$$;
+
+comment on function session_reaper.user_key_in(jsonb) is
+    'The key of a user whose column has another name now. For the functions of this schema only.';

@@ -1,0 +1,10 @@
+-- Transaction ids that came with a dump of another server.
+
+create or replace function session_reaper.is_from_elsewhere(seen pg_snapshot)
+returns boolean
+language sql
+stable
+return pg_catalog.pg_snapshot_xmax(seen) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot());
+
+comment on function session_reaper.is_from_elsewhere(pg_snapshot) is
+    'Whether this is from this server''s future, and so from another one: transaction ids do not outlive a dump.';

@@ -1,0 +1,45 @@
+-- A user in the site's own table.
+
+-- For text that came by hand. A cast that fails inside a statement is written to the server's log together
+-- with the text, which may be anything; caught here, it is not (P7, P8).
+create or replace function session_reaper.find_user(text_id text)
+returns :user_key_type
+language plpgsql
+stable
+security definer
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+declare
+    found_id :user_key_type;
+begin
+    select u.:"user_key" into found_id
+    from :"user_schema".:"user_table" u
+    where u.:"user_key" = cast(text_id as :user_key_type);
+    return found_id;
+exception
+    -- A domain has checks of its own.
+    when data_exception or check_violation then
+        return null;
+end
+$$;
+
+comment on function session_reaper.find_user(text) is
+    'The user whose key reads like this; null if it is no key of that type, or nobody''s.';
+
+create or replace function session_reaper.lock_user(wanted :user_key_type)
+returns boolean
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+#variable_conflict use_variable
+begin
+    perform from :"user_schema".:"user_table" u where u.:"user_key" = wanted for key share;
+    return found;
+exception when others or assert_failure then
+    return true;
+end
+$$;
+
+comment on function session_reaper.lock_user(:user_key_type) is
+    'Keeps a user from being deleted or getting another key; false if he is gone. For the functions of this schema only.';

@@ -1,0 +1,82 @@
+//! Work that is one statement: each takes a connection of its own, with the bound that all work has.
+
+use tokio_postgres::{Row, types::ToSql};
+
+use super::{Database, Error, kept};
+
+/// One statement, on a connection of its own.
+impl Database {
+    /// Its rows.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses the statement.
+    pub async fn query(
+        &self,
+        text: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        self.work(async |client| Ok(client.query(text, parameters).await?))
+            .await
+    }
+
+    /// Its only row.
+    ///
+    /// # Errors
+    /// The same, and that it gives another number of rows.
+    pub async fn query_one(
+        &self,
+        text: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Error> {
+        self.work(async |client| Ok(client.query_one(text, parameters).await?))
+            .await
+    }
+
+    /// The only row of one that is sent again and again; see [`kept`].
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn keep_query_one(
+        &self,
+        text: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<Row, Error> {
+        self.work(async |client| kept::query_one(&client, text, parameters).await)
+            .await
+    }
+
+    /// One that is sent again and again, without its rows.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses the statement.
+    pub async fn keep_execute(
+        &self,
+        text: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<(), Error> {
+        self.work(async |client| kept::execute(&client, text, parameters).await)
+            .await
+    }
+
+    /// Without its rows; returns how many it has changed.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses the statement.
+    pub async fn execute(
+        &self,
+        text: &str,
+        parameters: &[&(dyn ToSql + Sync)],
+    ) -> Result<u64, Error> {
+        self.work(async |client| Ok(client.execute(text, parameters).await?))
+            .await
+    }
+
+    /// Several without parameters.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn batch_execute(&self, text: &str) -> Result<(), Error> {
+        self.work(async |client| Ok(client.batch_execute(text).await?))
+            .await
+    }
+}

@@ -1,0 +1,5 @@
+//! Deletes expired sessions and old revocations, in batches, on a schedule.
+
+mod batch;
+pub mod purger;
+pub mod schedule;

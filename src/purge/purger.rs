@@ -1,0 +1,187 @@
+//! Deletes sessions that have expired, and revocations that have been settled for longer than they are kept.
+//!
+//! Rung by the schedule. Short transactions of a batch each, that pass over locked rows and rest in between,
+//! so that the app's own queries do not notice (P6); whoever saves a session while it expires wins. A row that
+//! each batch locks keeps replicas from purging side by side; it cannot outlive its transaction.
+
+use std::time::{Duration, Instant};
+
+use super::batch::{self, Batch};
+use crate::{
+    connection::{Database, Error},
+    process::shutdown::Stop,
+    revoke::table::settled::prune,
+    schema::Site,
+    settings,
+    worker::passing::Passing,
+};
+
+/// Purges; see the module.
+#[derive(Clone)]
+pub struct Purger {
+    database: Database,
+    sessions: String,
+    is_expired: String,
+    expires_type: String,
+}
+
+/// What a purge did.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Report {
+    /// Expired sessions that were deleted.
+    pub sessions: u64,
+    /// Expired sessions that could not be deleted, because something of the site's refers to them. Those that somebody
+    /// uses are not among them: the next pass finds them again.
+    pub refused: u64,
+    /// Settled revocations that were deleted.
+    pub revocations: u64,
+    /// Batches that it took.
+    pub batches: u64,
+    /// How long it took, with the pauses.
+    pub duration: Duration,
+    /// Whether another daemon was at it, so that this one left off.
+    pub taken: bool,
+}
+
+impl Purger {
+    /// A purger of this site's sessions.
+    pub fn new(database: Database, site: &Site) -> Self {
+        Self {
+            database,
+            sessions: site.sessions.quoted(),
+            is_expired: site.is_expired(),
+            expires_type: site.expires_type(),
+        }
+    }
+
+    /// One pass over everything that has expired; `progress` hears how many sessions are gone so far.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses a statement; what was deleted stays deleted.
+    pub async fn purge(
+        &self,
+        settings: &settings::Purge,
+        stop: &Stop,
+        mut progress: impl FnMut(u64),
+    ) -> Result<Report, Error> {
+        let begun = Instant::now();
+        let mut report = Report::default();
+        let mut place = None;
+        let mut passing = Passing::new(stop);
+        while !stop.is_stopped() {
+            let batch_begun = Instant::now();
+            let (most, place_of) = (settings.batch_rows, place.as_ref());
+            let batch = batch::delete(&self.database, &self.expires_type, most, place_of);
+            let Some(batch) = passing.retry(batch.await).await else {
+                continue;
+            };
+            match batch? {
+                Batch::Taken => {
+                    report.taken = true;
+                    break;
+                }
+                Batch::Nothing => break,
+                Batch::Looked {
+                    deleted,
+                    refused,
+                    next,
+                } => {
+                    report.sessions += deleted;
+                    report.refused += refused;
+                    report.batches += 1;
+                    // Every batch gets further, whatever it leaves behind, so that a pass comes to its end.
+                    place = Some(next);
+                }
+            }
+            progress(report.sessions);
+            let rest = batch_begun.elapsed().mul_f64(settings.pause_ratio);
+            stop.run_until_stopped(tokio::time::sleep(rest)).await;
+        }
+        if report.refused > 0 {
+            tracing::warn!(
+                sessions = report.refused,
+                "expired sessions could not be deleted, because a foreign key or a trigger of the site's objects"
+            );
+        }
+        report.revocations = self.prune(settings, stop, &mut passing).await?;
+        report.duration = begun.elapsed();
+        Ok(report)
+    }
+
+    /// Revocations that have been settled for longer than they are kept, in batches with rests like the sessions.
+    async fn prune(
+        &self,
+        settings: &settings::Purge,
+        stop: &Stop,
+        passing: &mut Passing<'_>,
+    ) -> Result<u64, Error> {
+        let mut revocations = 0;
+        loop {
+            let begun = Instant::now();
+            let pruned = prune(&self.database, settings.retention_d).await;
+            let Some(pruned) = passing.retry(pruned).await else {
+                continue;
+            };
+            let (count, more) = pruned?;
+            revocations += count;
+            if !more || stop.is_stopped() {
+                return Ok(revocations);
+            }
+            let rest = begun.elapsed().mul_f64(settings.pause_ratio);
+            stop.run_until_stopped(tokio::time::sleep(rest)).await;
+        }
+    }
+
+    /// How many sessions a purge would delete now.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses the statement.
+    pub async fn count_expired(&self) -> Result<i64, Error> {
+        let statement = format!(
+            "-- purge::purger::count_expired
+            select count(*) from {} s where {}",
+            self.sessions, self.is_expired
+        );
+        Ok(self.database.query_one(&statement, &[]).await?.get(0))
+    }
+
+    /// Takes a scheduled time for this daemon, so that of several one purges, and a time that passed while
+    /// none was running is made up for once. The schedule's time comes from the daemon's clock, which may be wrong: a
+    /// time that the server's own clock has not reached is neither kept nor believed, or nobody would purge until then.
+    /// A minute is for clocks that differ a little.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses the statement.
+    pub async fn claim(&self, tick_epoch_s: i64) -> Result<bool, Error> {
+        let claimed = self
+            .database
+            .execute(
+                "-- purge::purger::claim
+                update session_reaper.purge p
+                set tick = case when t.tick > t.latest then clock_timestamp() else t.tick end
+                from (select to_timestamp($1::bigint) as tick, clock_timestamp() + interval '1 minute' as latest) t
+                where (p.tick < t.tick or p.tick > t.latest) and not exists (select from session_reaper.pause)",
+                &[&tick_epoch_s],
+            )
+            .await?;
+        Ok(claimed == 1)
+    }
+
+    /// Leaves the result where `status` finds it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses the statement.
+    pub async fn remember(&self, report: &Report) -> Result<(), Error> {
+        let sessions = i64::try_from(report.sessions).unwrap_or(i64::MAX);
+        let duration_ms = i64::try_from(report.duration.as_millis()).unwrap_or(i64::MAX);
+        self.database
+            .execute(
+                "-- purge::purger::remember
+                update session_reaper.purge p
+                set finished_at = clock_timestamp(), sessions = $1, duration_ms = $2, sessions_in_all = p.sessions_in_all + $1",
+                &[&sessions, &duration_ms],
+            )
+            .await?;
+        Ok(())
+    }
+}

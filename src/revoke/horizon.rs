@@ -1,0 +1,211 @@
+//! The only file that knows the table of horizons: which transactions were running when revocations had become
+//! visible, and whether they have ended.
+
+use deadpool_postgres::Transaction;
+
+use crate::connection::{Database, Error, kept};
+
+/// Notes who is running for the revocations that have no horizon yet, and moves every horizon on as far as
+/// it goes now. Each step is a statement of its own, because each has to see what came before it; READ COMMITTED
+/// gives each a fresh look. One transaction, because a pooler in transaction mode would scatter them.
+///
+/// # Errors
+/// When the database cannot be reached or refuses a statement.
+pub async fn advance(database: &Database, cap_s: u64) -> Result<(), Error> {
+    database
+        .work(async |mut client| {
+            let transaction = client.transaction().await?;
+            capture(&transaction).await?;
+            look_again(&transaction).await?;
+            note_ended(&transaction).await?;
+            note_prepared(&transaction).await?;
+            let passed = note_passed(&transaction).await?;
+            date_newer(&transaction, &passed).await?;
+            stop_waiting(&transaction, cap_s).await?;
+            transaction.commit().await?;
+            Ok(())
+        })
+        .await
+}
+
+/// One horizon for all revocations that have none. The revocations are visible to this statement's snapshot,
+/// and pg_locks is read after that was taken: nobody who ran at the change can be missed. Autovacuum workers,
+/// which have no user, write no sessions and may run for hours.
+async fn capture(client: &Transaction<'_>) -> Result<(), Error> {
+    kept::execute(client, "-- revoke::horizon::capture
+            with fresh as materialized (
+                select r.id
+                from session_reaper.revocation r
+                where r.state = 'revoked' and r.horizon_id is null
+                order by r.id
+                limit 10000
+                for update skip locked
+            ), captured as (
+                insert into session_reaper.horizon (virtual_transactions)
+                select coalesce(array_agg(l.virtualxid), '{}')
+                from pg_catalog.pg_locks l
+                cross join lateral pg_catalog.pg_stat_get_activity(l.pid) a
+                where l.locktype = 'virtualxid'
+                  and l.granted
+                  and l.pid is not null
+                  and l.pid <> pg_backend_pid()
+                  and a.usesysid is not null
+                  and a.datid = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+                having exists (select from fresh)
+                returning id
+            )
+            update session_reaper.revocation r
+            set horizon_id = h.id
+            from fresh f, captured h
+            where r.id = f.id", &[]).await?;
+    Ok(())
+}
+
+/// A transaction that began after the change may have imported the snapshot of one that ran before (`pg_export_snapshot`),
+/// and read the old password there. It holds that snapshot to its end, and has done so since before the last of them
+/// ended: whoever sees as little as they did is waited for, too. That may be somebody who imported nothing, and costs one
+/// more wait.
+///
+/// Only what has ended is locked, here and below: a row lock is written to the WAL, and what merely waits must cost
+/// nothing, however many horizons one idle transaction holds open. Those that a replica is looking at are passed over: two
+/// daemons that updated the same rows in different orders would wait for each other.
+async fn look_again(client: &Transaction<'_>) -> Result<(), Error> {
+    // Within a transaction the server goes on telling what it told first, which was before they had ended.
+    client
+        .execute("select pg_catalog.pg_stat_clear_snapshot()", &[])
+        .await?;
+    kept::execute(client, "-- revoke::horizon::look_again
+            with running as materialized (
+                select coalesce(array_agg(l.virtualxid), '{}') as ids
+                from pg_catalog.pg_locks l
+                where l.locktype = 'virtualxid' and l.granted
+            ), ended as materialized (
+                select f.id
+                from session_reaper.horizon f
+                where not f.looked_again and f.passed_at is null
+                  and (f.server_started_at <> pg_postmaster_start_time()
+                    or not f.virtual_transactions && (select r.ids from running r))
+                for update skip locked
+            )
+            update session_reaper.horizon h
+            set looked_again = true,
+                virtual_transactions = array(
+                    select l.virtualxid
+                    from pg_catalog.pg_locks l
+                    cross join lateral pg_catalog.pg_stat_get_activity(l.pid) a
+                    where l.locktype = 'virtualxid'
+                      and l.granted
+                      and l.pid is not null
+                      and l.pid <> pg_backend_pid()
+                      and a.usesysid is not null
+                      and a.datid = (select d.oid from pg_catalog.pg_database d where d.datname = current_database())
+                      and age(a.backend_xmin) > age(h.seen_before::xid))
+            where h.id = any (array(select e.id from ended e))", &[]).await?;
+    Ok(())
+}
+
+async fn note_ended(client: &Transaction<'_>) -> Result<(), Error> {
+    kept::execute(
+        client,
+        "-- revoke::horizon::note_ended
+            with running as materialized (
+                select coalesce(array_agg(l.virtualxid), '{}') as ids
+                from pg_catalog.pg_locks l
+                where l.locktype = 'virtualxid' and l.granted
+            ), ended as materialized (
+                select f.id
+                from session_reaper.horizon f
+                where f.looked_again and f.ended_at is null and f.passed_at is null
+                  and (f.server_started_at <> pg_postmaster_start_time()
+                    or not f.virtual_transactions && (select r.ids from running r))
+                for update skip locked
+            )
+            update session_reaper.horizon h
+            set ended_at = clock_timestamp()
+            where h.id = any (array(select e.id from ended e))",
+        &[],
+    )
+    .await?;
+    Ok(())
+}
+
+/// In a later statement than the one that saw them end; see the module.
+async fn note_prepared(client: &Transaction<'_>) -> Result<(), Error> {
+    kept::execute(client, "-- revoke::horizon::note_prepared
+            update session_reaper.horizon h
+            set prepared_transactions = array(
+                select p.transaction::text
+                from pg_catalog.pg_prepared_xacts p
+                where p.database = current_database())
+            where h.id = any (array(select f.id from session_reaper.horizon f
+                                    where f.passed_at is null and f.ended_at is not null and f.prepared_transactions is null
+                                    for update skip locked))", &[]).await?;
+    Ok(())
+}
+
+async fn note_passed(client: &Transaction<'_>) -> Result<Vec<i64>, Error> {
+    let rows = kept::query(client, "-- revoke::horizon::note_passed
+            with prepared as materialized (
+                select coalesce(array_agg(p.transaction::text), '{}') as ids from pg_catalog.pg_prepared_xacts p
+            ), passed as materialized (
+                select h.id
+                from session_reaper.horizon h
+                where h.passed_at is null
+                  and h.prepared_transactions is not null
+                  and not h.prepared_transactions && (select p.ids from prepared p)
+                for update skip locked
+            )
+            update session_reaper.horizon h
+            set passed_at = clock_timestamp()
+            where h.id = any (array(select p.id from passed p))
+            returning h.id", &[]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+/// Transaction ids that are given out from now on belong to transactions that were not running at these changes, so what
+/// they link is newer, whatever the clock shows by then (P2). Asked in a later statement than the one that saw the last
+/// of them end, which may have had the greatest id. Where the wait is cut short, nothing is noted.
+async fn date_newer(client: &Transaction<'_>, passed: &[i64]) -> Result<(), Error> {
+    if passed.is_empty() {
+        return Ok(());
+    }
+    kept::execute(client, "-- revoke::horizon::date_newer
+            update session_reaper.change c
+            set newer_from = pg_snapshot_xmax(pg_current_snapshot())
+            where c.id = any (array(
+                select f.id
+                from session_reaper.change f
+                where f.newer_from is null
+                  and f.id in (select r.change_id from session_reaper.revocation r where r.horizon_id = any ($1))
+                for no key update skip locked))", &[&passed]).await?;
+    Ok(())
+}
+
+/// A transaction that is left open for ever must not keep revocations open for ever; but it must not hide.
+async fn stop_waiting(client: &Transaction<'_>, cap_s: u64) -> Result<(), Error> {
+    let rows = kept::query(client, "-- revoke::horizon::stop_waiting
+            with capped as (
+                update session_reaper.horizon h
+                set passed_at = clock_timestamp()
+                where h.id = any (array(
+                    select f.id
+                    from session_reaper.horizon f
+                    where f.passed_at is null
+                      and f.captured_at < clock_timestamp() - $1::double precision * interval '1 second'
+                    for update skip locked))
+                returning h.id, h.virtual_transactions, h.prepared_transactions
+            )
+            update session_reaper.revocation r
+            set waited_out = true
+            from capped c
+            where r.horizon_id = c.id and r.state = 'revoked'
+            returning r.id", &[&(cap_s as f64)]).await?;
+    if !rows.is_empty() {
+        tracing::warn!(
+            revocations = rows.len(),
+            waited_s = cap_s,
+            "stopped waiting for a transaction that was open at the change; if it opened an older session, that session stays"
+        );
+    }
+    Ok(())
+}

@@ -1,0 +1,220 @@
+//! Ends the sessions of every revocation that has been requested.
+//!
+//! Woken by the bell, that is by NOTIFY or a reconnect, or by its own poll. It claims rows that nobody else has claimed,
+//! deletes up to `batch_rows` of their sessions and marks those that have none left, in one short transaction: there
+//! is no "running" state that a crash could leave behind (P3), and any number of daemons share the work.
+//! A row that fails is postponed alone and does not hold up the rest.
+
+mod everybody;
+mod report;
+
+use std::time::{Duration, Instant};
+
+use tokio_postgres::error::SqlState;
+
+use super::table::{self, requested};
+use crate::{
+    connection::{Database, Error},
+    link::linker::Linker,
+    process::{fitness::Fitness, repeated::Repeated},
+    settings::Revoke,
+    wording::span,
+    worker::{InForce, Worker, bell::Bell, size::Size},
+};
+pub use report::{More, Report};
+
+/// For so long the settler is not told of what was swept while there is more to sweep: what merely waits to be settled would
+/// have the database look at it meanwhile, and have others' sessions end later.
+const LONGEST_UNTOLD: Duration = Duration::from_secs(1);
+
+/// Ends sessions; see the module.
+pub struct Revoker {
+    /// What it works on.
+    pub database: Database,
+    /// How many rows at once.
+    pub settings: InForce,
+    /// Links the sessions that were written before a revocation.
+    pub linker: Linker,
+    /// Rung when there is something to settle.
+    pub settler: Bell,
+    /// Rung when a cache may have something to forget.
+    pub evictor: Bell,
+    /// Told whether revoking comes to anything.
+    pub fitness: Fitness,
+    /// What has been said of revocations that wait.
+    pub complaints: Repeated,
+    /// How much at once.
+    pub size: Size,
+    /// Since when there has been something to settle that the settler has not been told of.
+    pub untold: Option<Instant>,
+}
+
+impl Worker for Revoker {
+    const NAME: &'static str = "revoker";
+    const TASK: &'static str = "revoke";
+
+    async fn run_once(&mut self) -> Result<Duration, Error> {
+        let begun = Instant::now();
+        let result = self.revoke_some().await;
+        let result = self.size.note(result);
+        self.note(&result);
+        self.tell_settler(result.as_ref().ok());
+        let report = result?;
+        let poll = Duration::from_secs(self.settings.now().listen.poll_interval_s);
+        Ok(match report.more {
+            More::Now => Duration::ZERO,
+            // Everybody's sessions are paced: as much rest as work, unless somebody else's bell rings (P6).
+            More::Paced => begun.elapsed().max(report.rest.min(poll)),
+            More::No => poll,
+        })
+    }
+
+    fn database(&self) -> &Database {
+        &self.database
+    }
+}
+
+impl Revoker {
+    fn note_progress(&mut self, report: &Report) {
+        if report.is_progress() {
+            self.untold.get_or_insert_with(Instant::now);
+        }
+    }
+
+    /// At once where nothing is left to sweep, be it that the rest has failed: what has been swept can settle.
+    fn tell_settler(&mut self, report: Option<&Report>) {
+        let goes_on = report.is_some_and(|report| report.more == More::Now);
+        if let Some(since) = self.untold
+            && (!goes_on || since.elapsed() >= LONGEST_UNTOLD)
+        {
+            self.settler.ring();
+            self.untold = None;
+        }
+    }
+
+    /// What is transient is the listener's business: its heartbeat goes through the same database.
+    fn note(&self, result: &Result<Report, Error>) {
+        match result {
+            Ok(report) if report.is_progress() => self.fitness.succeeded(),
+            Ok(report) if report.postponed > 0 => self.fitness.failed(),
+            Err(error) if !error.is_transient() => self.fitness.failed(),
+            _ => {}
+        }
+    }
+
+    /// One batch, and one page of a revocation of everybody, so that neither holds up the other and a stop is
+    /// heard in between.
+    ///
+    /// # Errors
+    /// When the database cannot be reached; a revocation that fails by itself is postponed instead.
+    pub async fn revoke_some(&mut self) -> Result<Report, Error> {
+        let settings = self.settings.now();
+        let due = requested::due(&self.database).await?;
+        if !due.any && !due.everybody {
+            return Ok(Report::default());
+        }
+        self.linker.try_to_drain().await?;
+        let settings = Revoke {
+            batch_rows: self.size.of(settings.revoke.batch_rows),
+            ..settings.revoke.clone()
+        };
+        let mut report = self.revoke_batch(&settings).await?;
+        if report.is_progress() {
+            self.evictor.ring();
+        }
+        self.note_progress(&report);
+        if !due.everybody {
+            return Ok(report);
+        }
+        let page = self.revoke_page(&settings).await?;
+        if let Some(page) = &page {
+            report.sessions += page.ended;
+            report.pages += usize::from(page.swept);
+            self.note_progress(&report);
+        }
+        if report.more == More::No
+            && let Some(page) = page.filter(|page| page.more)
+        {
+            (report.more, report.rest) = (More::Paced, page.rest);
+        }
+        Ok(report)
+    }
+
+    /// One transaction for many revocations; where that fails for another reason than a lost connection, one
+    /// for each, so that only the culprit waits.
+    async fn revoke_batch(&self, settings: &Revoke) -> Result<Report, Error> {
+        // A few sessions for each: most users have no more.
+        let most = settings.batch_rows.min(10).max(settings.batch_rows / 4);
+        match self.revoke(settings, most).await {
+            Err((ids, error)) if !error.is_transient() && !ids.is_empty() => {
+                self.database.drop_useless(&error);
+                self.revoke_each(settings, ids.len()).await
+            }
+            result => result.map_err(|(_, error)| error),
+        }
+    }
+
+    async fn revoke_each(&self, settings: &Revoke, count: usize) -> Result<Report, Error> {
+        let mut total = Report::default();
+        for _ in 0..count {
+            match self.revoke(settings, 1).await {
+                Ok(report) => total.add(report),
+                Err((ids, error)) if !ids.is_empty() => {
+                    self.postpone(&ids, &error).await?;
+                    total.postponed += ids.len();
+                }
+                Err((_, error)) => return Err(error),
+            }
+        }
+        Ok(total)
+    }
+
+    /// Claims, sweeps, and marks what has nothing left that is free. With an error comes what had been claimed.
+    async fn revoke(&self, settings: &Revoke, most: u32) -> Result<Report, (Vec<i64>, Error)> {
+        let mut ids = Vec::new();
+        let report = self
+            .database
+            .work(async |mut client| {
+                let transaction = client.transaction().await?;
+                let claimed = requested::claim(&transaction, most).await?;
+                ids = claimed.ids;
+                if !claimed.are_stamped {
+                    ids = requested::stamp(&transaction, &ids).await?;
+                }
+                if ids.is_empty() {
+                    return Ok(Report::default());
+                }
+                let swept = table::sweep(&transaction, &ids, settings).await?;
+                let mut revoked = ids.clone();
+                revoked.retain(|id| !swept.unswept.contains(id));
+                requested::mark(&transaction, &revoked).await?;
+                table::tell(&transaction, &revoked, settings).await?;
+                transaction.commit().await?;
+                let (revocations, sessions) = (revoked.len(), swept.sessions);
+                if let Some(revocation) = span(&revoked) {
+                    tracing::info!(revocation, revocations, sessions, "revoked");
+                }
+                let is_full = ids.len() >= most as usize;
+                Ok(Report {
+                    revocations,
+                    sessions,
+                    more: if is_full || !swept.unswept.is_empty() {
+                        More::Now
+                    } else {
+                        More::No
+                    },
+                    ..Report::default()
+                })
+            })
+            .await;
+        report.map_err(|error| (ids, error))
+    }
+
+    async fn postpone(&self, ids: &[i64], error: &Error) -> Result<(), Error> {
+        if let Some(times) = self.complaints.count_of(&error.to_string()) {
+            tracing::error!(revocation = ?ids, times, %error, "could not revoke; this one waits, the others go on");
+        }
+        let state = error.sqlstate().map(SqlState::code);
+        requested::postpone(&self.database, ids, state).await
+    }
+}

@@ -1,0 +1,105 @@
+//! Revocations that have settled: kept for a while as a record, then pruned.
+
+use deadpool_postgres::Transaction;
+
+use crate::connection::{Database, Error};
+
+/// Most revocations that are pruned in one transaction.
+const PRUNED_AT_ONCE: i64 = 10_000;
+
+/// Deletes a batch of what has been settled for longer than it is kept, with the changes and horizons of these; returns how
+/// many revocations, and whether there may be more.
+pub async fn prune(database: &Database, retention_d: u32) -> Result<(u64, bool), Error> {
+    let pruned = database
+        .work(async |mut client| {
+            let transaction = client.transaction().await?;
+            let rows = transaction
+                .query(
+                    "-- revoke::table::settled::prune
+                    delete from session_reaper.revocation r
+                    where r.id = any (array(
+                        select o.id
+                        from session_reaper.revocation o
+                        where o.state = 'settled' and o.settled_at < now() - make_interval(days => $1)
+                        order by o.settled_at
+                        limit $2
+                        for update skip locked))
+                    returning r.change_id, r.horizon_id",
+                    &[
+                        &i32::try_from(retention_d).unwrap_or(i32::MAX),
+                        &PRUNED_AT_ONCE,
+                    ],
+                )
+                .await?;
+            let changes: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+            let horizons: Vec<i64> = rows.iter().filter_map(|row| row.get(1)).collect();
+            prune_unused(&transaction, &changes, &horizons).await?;
+            transaction.commit().await?;
+            Ok(rows.len())
+        })
+        .await?;
+    mend_ids(database).await?;
+    let more = i64::try_from(pruned).is_ok_and(|pruned| pruned >= PRUNED_AT_ONCE);
+    Ok((pruned as u64, more))
+}
+
+/// What no revocation names any more is looked for among what these named, and among what is older than all that are named:
+/// most of what is kept is in use, and must not be looked through each time.
+async fn prune_unused(
+    transaction: &Transaction<'_>,
+    changes: &[i64],
+    horizons: &[i64],
+) -> Result<(), Error> {
+    transaction
+        .execute(
+            "-- revoke::table::settled::prune_unused
+            delete from session_reaper.change c
+            where c.id = any ($1 || array(
+                select o.id
+                from session_reaper.change o
+                where o.id < (select min(r.change_id) from session_reaper.revocation r)
+                order by o.id
+                limit $2))
+              and coalesce(c.at, c.begun_at) not between now() - interval '1 day' and now() + interval '1 day'
+              and not exists (select from session_reaper.revocation r where r.change_id = c.id)
+              and not exists (select from session_reaper.paused_request p where p.change_id = c.id)",
+            &[&changes, &PRUNED_AT_ONCE],
+        )
+        .await?;
+    transaction
+        .execute(
+            "-- revoke::table::settled::prune_unused
+            delete from session_reaper.horizon h
+            where h.id = any ($1 || array(
+                select o.id
+                from session_reaper.horizon o
+                where o.id < (select min(r.horizon_id) from session_reaper.revocation r)
+                order by o.id
+                limit $2))
+              and h.passed_at < now() - interval '1 day'
+              and not exists (select from session_reaper.revocation r where r.horizon_id = h.id)",
+            &[&horizons, &PRUNED_AT_ONCE],
+        )
+        .await?;
+    Ok(())
+}
+
+async fn mend_ids(database: &Database) -> Result<(), Error> {
+    database
+        .batch_execute(
+            "-- revoke::table::settled::mend_ids
+            -- Ids from this server's future came with a dump from another one. Some day they would be reached, and the
+            -- change would then look as if newer logins had not seen it (P2). An id that everybody sees leaves it to
+            -- the clock.
+            update session_reaper.change c
+            set xid = '0', newer_from = null
+            where c.xid >= pg_snapshot_xmax(pg_current_snapshot())
+              and not exists (
+                select from session_reaper.change o where o.xid = '0' and o.begun_at = c.begun_at);
+            -- What the cache was not told has expired there by now, or will.
+            delete from session_reaper.missed m
+            where m.what = 'eviction' and m.noted_at < now() - interval '1 day'",
+        )
+        .await?;
+    Ok(())
+}

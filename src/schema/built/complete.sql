@@ -1,9 +1,0 @@
--- Whose session was deleted and opened anew under the same key, before the foreign key could take its link away, has
--- just logged in (P2): the queue says when. A session that was only saved has been its user's for longer.
-delete from session_reaper.user_session_built b
-where b.session_key = any (array(
-    select u.session_key
-    from session_reaper.queue_reading q
-    cross join lateral session_reaper.unread_since(q.read_to) u
-    where not u.was_there));
-analyze session_reaper.user_session_built

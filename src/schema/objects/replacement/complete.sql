@@ -1,0 +1,9 @@
+-- Whose session was deleted and opened anew under the same key, before the foreign key could take its link away, has
+-- just logged in (P2): the queue says when. A session that was only saved has been its user's for longer.
+delete from session_reaper.user_session_built b
+where b.session_key = any (array(
+    select u.session_key
+    from session_reaper.drain q
+    cross join lateral session_reaper.pending_since(q.drained_to) u
+    where not u.was_there));
+analyze session_reaper.user_session_built

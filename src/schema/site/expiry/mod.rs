@@ -1,0 +1,119 @@
+//! When a session expires, said once: every statement that asks has its expression from here.
+//!
+//! Stores keep it as an instant, as a time of day in somebody's zone, or as a number, and a mistake in any of them
+//! deletes live sessions. So nothing is guessed, the raw column is compared with a bound that has been converted
+//! (an index on it stays of use), and what is not plausible is never purged.
+
+mod expression;
+mod plausibility;
+
+use std::fmt;
+
+use tokio_postgres::{GenericClient, types::Type};
+
+use super::{
+    catalog::{column, nearest, time_zones},
+    template::quote_identifier,
+};
+use crate::schema::{Column, Error, Table};
+use crate::settings::{self, EpochUnit};
+
+/// The column that says it, and what it means.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expiry {
+    /// The column.
+    pub column: Column,
+    kind: Kind,
+    lifetime_s: u64,
+}
+
+/// What the column holds.
+#[derive(Clone, Debug, PartialEq)]
+enum Kind {
+    /// A `timestamp with time zone`.
+    Instant,
+    /// A `timestamp without time zone`, as clocks in this zone show it.
+    Local(String),
+    /// A number since 1970.
+    Epoch(EpochUnit),
+}
+
+impl Expiry {
+    /// Looks the settings up in the catalog; none if sessions do not expire.
+    pub(in crate::schema) async fn find(
+        client: &impl GenericClient,
+        settings: &settings::Site,
+        sessions: &Table,
+    ) -> Result<Option<Self>, Error> {
+        let Some(name) = &settings.expires_column else {
+            return Ok(None);
+        };
+        let column = column(client, "site.expires_column", sessions, name).await?;
+        let kind = match Type::from_oid(column.type_oid) {
+            Some(Type::TIMESTAMPTZ) => Kind::Instant,
+            Some(Type::TIMESTAMP) => Kind::Local(zone(client, settings, sessions, &column).await?),
+            Some(Type::INT4 | Type::INT8 | Type::NUMERIC) => {
+                Kind::Epoch(settings.expires_unit.ok_or_else(|| Error::NoUnit {
+                    table: sessions.to_string(),
+                    column: column.name.clone(),
+                })?)
+            }
+            _ => {
+                return Err(Error::Expiry {
+                    table: sessions.to_string(),
+                    column: column.name,
+                    sql_type: column.sql_type,
+                });
+            }
+        };
+        Ok(Some(Self {
+            column,
+            kind,
+            lifetime_s: settings.lifetime_s.unwrap_or(0),
+        }))
+    }
+}
+
+/// When sessions expire, for the operator.
+pub(in crate::schema) fn in_words(expiry: Option<&Expiry>) -> String {
+    expiry.map_or_else(|| "sessions do not expire".to_owned(), ToString::to_string)
+}
+
+impl fmt::Display for Expiry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let column = quote_identifier(&self.column.name);
+        match self.lifetime_s {
+            0 => write!(f, "sessions expire at {column}")?,
+            lifetime_s => write!(f, "sessions expire {lifetime_s} s after {column}")?,
+        }
+        match &self.kind {
+            Kind::Instant => Ok(()),
+            Kind::Local(zone) => write!(f, ", a time in the zone {zone}"),
+            Kind::Epoch(EpochUnit::EpochS) => write!(f, ", in seconds since 1970"),
+            Kind::Epoch(EpochUnit::EpochMs) => write!(f, ", in milliseconds since 1970"),
+        }
+    }
+}
+
+/// The zone as the server spells it.
+async fn zone(
+    client: &impl GenericClient,
+    settings: &settings::Site,
+    sessions: &Table,
+    column: &Column,
+) -> Result<String, Error> {
+    let Some(given) = &settings.time_zone else {
+        return Err(Error::NoZone {
+            table: sessions.to_string(),
+            column: column.name.clone(),
+        });
+    };
+    let known = time_zones(client).await?;
+    match known.iter().find(|zone| zone.eq_ignore_ascii_case(given)) {
+        Some(zone) => Ok(zone.clone()),
+        None => Err(Error::UnknownZone {
+            name: given.clone(),
+            nearest: nearest(given, known.into_iter()),
+        }),
+    }
+}

@@ -1,0 +1,77 @@
+//! What commands do about a lock that passes: they wait for it. A daemon tries again by itself, a command would have
+//! ended, and whoever gave it would have to say it again.
+
+use std::time::{Duration, Instant};
+
+use super::backoff::Backoff;
+use crate::connection::Error;
+use crate::process::shutdown::Stop;
+
+/// Longer than a migration of the site's, or a purge of another daemon's, keeps a lock.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// An error that may be about somebody else's lock.
+pub trait MayPass {
+    /// Whether it is.
+    fn is_lock_timeout(&self) -> bool;
+}
+
+impl MayPass for Error {
+    fn is_lock_timeout(&self) -> bool {
+        self.is_lock_timeout()
+    }
+}
+
+/// How long somebody else's lock has been in the way.
+pub struct Passing<'a> {
+    stop: &'a Stop,
+    since: Option<Instant>,
+    pace: Backoff,
+}
+
+impl<'a> Passing<'a> {
+    /// For work that ends when it is time to stop.
+    pub fn new(stop: &'a Stop) -> Self {
+        let pace = Backoff::new(Duration::from_millis(20), Duration::from_secs(1));
+        Self {
+            stop,
+            since: None,
+            pace,
+        }
+    }
+
+    /// Hands out a result that is not about a lock, or about one that has been in the way for a minute. Otherwise it
+    /// rests, and nothing comes back: then the work is to be tried again.
+    pub async fn retry<T, E: MayPass>(&mut self, result: Result<T, E>) -> Option<Result<T, E>> {
+        let since = *self.since.get_or_insert_with(Instant::now);
+        match &result {
+            Err(error) if error.is_lock_timeout() && since.elapsed() < LONGEST => {}
+            _ => {
+                *self = Self::new(self.stop);
+                return Some(result);
+            }
+        }
+        let rested = tokio::time::sleep(self.pace.next());
+        match self.stop.run_until_stopped(rested).await {
+            Some(()) => None,
+            None => Some(result),
+        }
+    }
+}
+
+/// Does what takes locks, and does it again for a minute while somebody else has one of them. The work has to be one
+/// transaction, or to go on where it was interrupted.
+///
+/// # Errors
+/// Those of the work, and that of the lock when the minute is over or it is time to stop.
+pub async fn past_locks<T, E: MayPass>(
+    stop: &Stop,
+    mut work: impl AsyncFnMut() -> Result<T, E>,
+) -> Result<T, E> {
+    let mut passing = Passing::new(stop);
+    loop {
+        if let Some(result) = passing.retry(work().await).await {
+            return result;
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! Expired sessions go, and nothing else does.
+
+mod expiry;
+mod purging;

@@ -1,0 +1,138 @@
+//! Whatever a daemon keeps failing at is a problem, and not only for who reads its log (P8).
+
+use serde_json::Value;
+use session_reaper::settings::Settings;
+
+use crate::{
+    evict::cached::cached_site,
+    stage::{
+        Database,
+        django::{data_of, open},
+        figures::{
+            Said::{Exactly, Nothing},
+            assert_moved, metrics,
+        },
+        program::{Daemon, run},
+        wait_until,
+    },
+};
+
+async fn problems(database: &Database) -> (Option<i32>, String) {
+    let ended = run(database.url(), &["status", "--json"]).await;
+    let status: Value = serde_json::from_str(&ended.stdout).unwrap();
+    (ended.code, status["problems"].to_string())
+}
+
+/// Each worker fails at a function of its own.
+#[tokio::test]
+async fn a_worker_that_keeps_failing_is_a_problem_until_it_works_again() {
+    for (worker, function) in [
+        ("linker", "claim_page(integer)"),
+        ("settler", "unfinished(bigint[])"),
+        ("evictor", "take_evictions(integer, double precision)"),
+        ("purger", "purge_expired(timestamptz, integer, bigint)"),
+    ] {
+        let database = cached_site().await;
+        let user = database.users(1).await[0];
+        database.log_in(user, 1).await;
+        let variables = [
+            ("SESSION_REAPER_PURGE_SCHEDULE", "* * * * * *"),
+            ("SESSION_REAPER_LISTEN_POLL_INTERVAL_S", "1"),
+            ("SESSION_REAPER_CACHE_KIND", "table"),
+            ("SESSION_REAPER_CACHE_TABLE", "django_cache"),
+        ];
+        let well = metrics(&database).await;
+        let daemon = Daemon::start_with(database.url(), &[], &variables);
+        daemon.serves().await;
+        database
+            .batch_execute(&format!(
+                "alter function session_reaper.{function} rename to gone"
+            ))
+            .await
+            .unwrap();
+        database.change_password(user).await;
+        let says = format!("the {worker} of a daemon has failed for");
+        wait_until(worker, || async {
+            problems(&database).await.1.contains(&says)
+        })
+        .await;
+        assert_eq!(problems(&database).await.0, Some(1));
+        let text = run(database.url(), &["status"]).await.stdout;
+        assert!(
+            text.contains("problem    the ") && text.contains("SQLSTATE 42883"),
+            "{text}"
+        );
+        let failing = metrics(&database).await;
+        let labelled = format!("session_reaper_failing_workers{{worker=\"{worker}\"}}");
+        assert_eq!(failing[&labelled], 1.0);
+        let moves = [("failing_workers", Nothing, Exactly(1.0))];
+        assert_moved(&well, &failing, &moves);
+        let findings = run(database.url(), &["doctor"]).await.stdout;
+        assert!(findings.contains(&says), "{findings}");
+        let renamed = function.split_once('(').unwrap();
+        database
+            .batch_execute(&format!(
+                "alter function session_reaper.gone({} rename to {}",
+                renamed.1, renamed.0
+            ))
+            .await
+            .unwrap();
+        wait_until("it works again", || async {
+            problems(&database).await == (Some(0), "[]".to_owned())
+        })
+        .await;
+    }
+}
+
+/// A lock that another daemon has for a moment is none; one that somebody keeps is.
+#[tokio::test]
+async fn a_lock_that_keeps_the_linker_off_for_long_is_a_problem() {
+    let database = Database::create().await;
+    let _daemon = database.daemon_with(Settings::default()).await;
+    database.sessions_backfilled().await;
+    let mut other = database.connect().await;
+    let holder = other.transaction().await.unwrap();
+    holder
+        .batch_execute("select from session_reaper.drain for update")
+        .await
+        .unwrap();
+    let user = database.users(1).await[0];
+    open(&database, &data_of(user)).await;
+    wait_until("it is a problem", || async {
+        let (code, found) = problems(&database).await;
+        code == Some(1)
+            && found.contains("the linker of a daemon has failed for")
+            && found.contains("55P03")
+    })
+    .await;
+    holder.commit().await.unwrap();
+    wait_until("it is none any more", || async {
+        problems(&database).await.1 == "[]"
+    })
+    .await;
+}
+
+/// The transaction that holds it is not waited for, by the cap, and nobody is seen to wait for its lock.
+#[tokio::test]
+async fn a_session_that_somebody_keeps_locked_is_a_problem_of_its_revocation() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let sessions = database.log_in(user, 1).await;
+    let mut settings = Settings::default();
+    settings.revoke.settle_cap_s = 1;
+    let _daemon = database.daemon_with(settings).await;
+    database.sessions_backfilled().await;
+    let mut other = database.connect().await;
+    let holder = other.transaction().await.unwrap();
+    let lock = "select from django_session where session_key = $1 for update";
+    holder.execute(lock, &[&sessions[0]]).await.unwrap();
+    database.change_password(user).await;
+    wait_until("it is a problem", || async {
+        let (code, found) = problems(&database).await;
+        code == Some(1) && found.contains("another transaction keeps one locked")
+    })
+    .await;
+    holder.commit().await.unwrap();
+    database.settled().await;
+    assert_eq!(problems(&database).await, (Some(0), "[]".to_owned()));
+}
