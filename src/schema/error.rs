@@ -231,9 +231,9 @@ pub enum Error {
     )]
     NoReference { table: String },
     #[error(
-        "could not lock {what} within {tries} tries because other transactions hold it: try again when the site is quieter, or look for a long transaction in pg_stat_activity"
+        "could not lock {what} because other transactions held it whenever it was tried for: try again when the site is quieter, or look for a long transaction in pg_stat_activity"
     )]
-    Busy { what: String, tries: u32 },
+    Busy { what: String },
     #[error(
         "{holder} the lock under which the schema session_reaper is changed, and did not let go for {waited_s} s: if it is no migrate, pause, resume or uninstall at work, end it with pg_terminate_backend"
     )]
@@ -259,6 +259,10 @@ fn did_you_mean(nearest: &Option<String>, otherwise: &str) -> String {
 
 impl crate::worker::passing::MayPass for Error {
     fn is_lock_timeout(&self) -> bool {
-        matches!(self, Self::Connection(error) if error.is_lock_timeout())
+        match self {
+            Self::Busy { .. } => true,
+            Self::Connection(error) => error.is_lock_timeout(),
+            _ => false,
+        }
     }
 }

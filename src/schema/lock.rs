@@ -7,7 +7,8 @@ use tokio_postgres::Client;
 use super::Error;
 use crate::connection;
 
-/// How often a lock on a table of the site is tried for.
+/// How often a lock on a table of the site is tried for, until that is an error. Commands begin anew for a minute: a pause
+/// that is not over, because a busy site let nobody in for ten seconds, keeps sessions alive that should have ended.
 pub const LOCK_TRIES: u32 = 20;
 
 /// Rests before another try for locks on these tables, and sets how long that one may wait: hardly at all at first, because
@@ -114,7 +115,6 @@ pub async fn execute(
     }
     Err(Error::Busy {
         what: what.to_owned(),
-        tries: LOCK_TRIES,
     })
 }
 

@@ -77,6 +77,5 @@ pub(super) async fn apply(
     }
     Err(Error::Busy {
         what: format!("{} and {}", site.sessions, site.users),
-        tries: LOCK_TRIES,
     })
 }

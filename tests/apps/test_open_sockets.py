@@ -30,12 +30,12 @@ def opened(site):
 
 def says(socket):
     socket.send("hello")
-    return socket.recv(timeout=30)
+    return socket.recv(timeout=240)
 
 
 def code_of_its_end(socket):
     with pytest.raises(ConnectionClosed) as closed:
-        socket.recv(timeout=30)
+        socket.recv(timeout=240)
     return closed.value.rcvd.code
 
 

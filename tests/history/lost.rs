@@ -14,7 +14,7 @@ use crate::{
 
 /// How long the daemons may go without settling anything once the clients have left: nothing settles while the table is
 /// being read, and what has piled up meanwhile takes its time.
-const PATIENCE: Duration = Duration::from_secs(45);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// The same where something was broken on purpose.
 const IMPATIENCE: Duration = Duration::from_secs(3);
 

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long the daemons may take to find out that the transaction ids are of another server.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A daemon that starts on a site that is not complete says so and ends. It may have waited for its network until then.
 const STARTING: Duration = Duration::from_secs(45);

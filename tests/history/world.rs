@@ -178,7 +178,7 @@ impl World {
         if self.options.before > 0 {
             return;
         }
-        for _ in 0..600 {
+        for _ in 0..3000 {
             let client = self.connect().await;
             let complete = "select t.complete from session_reaper.backfill t";
             if let Ok(row) = client.query_one(complete, &[]).await
@@ -188,7 +188,7 @@ impl World {
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
-        panic!("the session table has not been read for a minute");
+        panic!("the session table has not been read for five minutes");
     }
 
     /// Whether sessions are read for their users.
@@ -217,12 +217,12 @@ impl World {
 
 /// Waits for a server that is being restarted, or moves.
 pub async fn connect(url: impl Fn() -> String) -> Client {
-    for _ in 0..2000 {
+    for _ in 0..10_000 {
         if let Ok((client, connection)) = tokio_postgres::connect(&url(), NoTls).await {
             tokio::spawn(connection);
             return client;
         }
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
-    panic!("the server has not come back for a minute");
+    panic!("the server has not come back for five minutes");
 }

@@ -154,7 +154,6 @@ pub async fn put_in_place(
     }
     Err(Error::Busy {
         what: "session_reaper.user_session".to_owned(),
-        tries: lock::LOCK_TRIES,
     })
 }
 

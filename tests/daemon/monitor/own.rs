@@ -167,7 +167,7 @@ async fn a_pass_of_a_worker_that_fails_is_counted_by_the_worker() {
     let database = Database::create().await;
     let keys = SettingsFile::new("secret\n");
     let file = SettingsFile::new(
-        "[policy]\nsessions_max = 5\n[canary]\ninterval_s = 10\n[purge]\nschedule = \"* * * * * *\"\n[listen]\npoll_interval_s = 1\nheartbeat_s = 1\n[site]\ncheck_interval_s = 1\n",
+        "[policy]\nsessions_max = 5\n[canary]\ninterval_s = 10\n[purge]\nschedule = \"* * * * * *\"\n[listen]\npoll_interval_s = 1\n[site]\ncheck_interval_s = 1\n",
     );
     let port = free_port();
     let listen = format!("127.0.0.1:{}", port.number());
@@ -175,8 +175,11 @@ async fn a_pass_of_a_worker_that_fails_is_counted_by_the_worker() {
         ("SESSION_REAPER_METRICS_LISTEN", listen.as_str()),
         ("SESSION_REAPER_LINK_SECRET_KEY_FILE", keys.path()),
     ];
-    // Something for the clock's worker to look after.
-    let stepped = "insert into session_reaper.clock_step (had_shown, virtual_transactions) values (now() + interval '1 hour', '{}')";
+    // Something for the clock's worker to look after, for as long as this transaction from before is open.
+    let mut open = database.connect().await;
+    let _open = open.transaction().await.unwrap();
+    let stepped = "insert into session_reaper.clock_step (had_shown, virtual_transactions)
+        select now() + interval '1 hour', array_agg(virtualxid) from pg_locks where locktype = 'virtualxid'";
     database.batch_execute(stepped).await.unwrap();
     let daemon = Daemon::start_with(database.url(), &["--config", file.path()], &variables);
     daemon.serves().await;

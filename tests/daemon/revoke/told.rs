@@ -48,7 +48,7 @@ impl Listening {
     }
 
     async fn next(&mut self) -> (Value, String) {
-        let heard = tokio::time::timeout(Duration::from_secs(30), self.heard.recv());
+        let heard = tokio::time::timeout(Duration::from_secs(240), self.heard.recv());
         let payload = heard.await.unwrap().unwrap();
         (serde_json::from_str(&payload).unwrap(), payload)
     }

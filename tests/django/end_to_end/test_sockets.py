@@ -55,12 +55,12 @@ def sockets(site):
 
 def says(socket):
     socket.send("hello")
-    return socket.recv(timeout=30)
+    return socket.recv(timeout=240)
 
 
 def code_of_its_end(socket):
     with pytest.raises(ConnectionClosed) as closed:
-        socket.recv(timeout=30)
+        socket.recv(timeout=240)
     return closed.value.rcvd.code
 
 

@@ -23,7 +23,7 @@ use crate::{
 /// Within this, nothing that was settled can be taken back, come back and be settled anew.
 const SHORT: Micros = 1_000_000;
 /// How long entries without a session may stay when all is at rest.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 

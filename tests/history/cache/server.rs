@@ -43,7 +43,7 @@ impl Server {
     }
 
     async fn is_up(&self) {
-        for _ in 0..600 {
+        for _ in 0..3000 {
             if TcpStream::connect(("127.0.0.1", self.port)).await.is_ok() {
                 return;
             }

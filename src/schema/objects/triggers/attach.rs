@@ -114,7 +114,6 @@ impl<'a> Trigger<'a> {
         }
         Err(Error::Busy {
             what: self.table.to_string(),
-            tries: LOCK_TRIES,
         })
     }
 

@@ -39,7 +39,7 @@ async fn a_server_that_never_answers_holds_an_eviction_for_no_longer_than_its_ti
             let ended = session_keys(10);
             let told = refusal(&mut cache, &ended, &["s3cret"]);
             // Far longer than the time that it has, so that a busy machine proves nothing.
-            let told = timeout(Duration::from_secs(30), told).await.unwrap();
+            let told = timeout(Duration::from_secs(240), told).await.unwrap();
             assert!(
                 told.contains(&address.to_string()) && told.contains("did not answer in time"),
                 "{kind:?}: {told}"

@@ -42,7 +42,7 @@ pub fn session_keys(count: usize) -> Vec<String> {
 
 /// Evicts until it is confirmed, as the daemon does.
 async fn evict(cache: &mut Cache, session_keys: &[String]) {
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_secs(240);
     while let Err(error) = cache.evict(session_keys).await {
         assert!(Instant::now() < patience, "{error}");
         tokio::time::sleep(Duration::from_millis(50)).await;
