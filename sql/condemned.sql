@@ -1,4 +1,4 @@
--- Which sessions revocations end, and which of these have something left to end. Planned as sql/sweep.sql says.
+-- Which sessions revocations end, and which of these have something left to end. Planned as sql/lock.sql says.
 
 -- The breach switch alone reads all links, and that is cheapest in one go.
 create or replace function session_reaper.condemned_everyone(revocation bigint, most integer)

@@ -67,7 +67,7 @@ comment on function session_reaper.purge_each(:session_key_base_type[], :expires
 -- Nothing here waits for a row while it holds others (P6): the deletion cascades to the link, so a session whose link somebody
 -- holds, as whoever deletes the user does, is passed over like one that is held itself.
 --
--- One plan for all batches, through indexes, as sql/sweep.sql has it: it holds for PostgreSQL's own statement behind the foreign
+-- One plan for all batches, through indexes, as sql/lock.sql has it: it holds for PostgreSQL's own statement behind the foreign
 -- key, too, which was planned anew for each session.
 create or replace function session_reaper.purge_together(
     places tid[], keys :session_key_base_type[], times :expires_type[],

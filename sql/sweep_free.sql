@@ -1,4 +1,4 @@
--- What the daemon sweeps: a fair share of what is free for each revocation. Planned as sql/sweep.sql says.
+-- What the daemon sweeps: a fair share of what is free for each revocation. Planned as sql/lock.sql says.
 
 -- A session that somebody holds does not count, so whoever has got less than his share has nothing left that is free. A user who
 -- has asked several times has the shares of all of these together.

@@ -25,6 +25,7 @@ mod state;
 mod turn;
 mod uninstall;
 mod unlinked;
+mod unusable;
 
 pub(crate) use arrival::database;
 pub use check::{check, check_expiry, evicts, faults};
@@ -51,6 +52,7 @@ pub use site::{
 pub use state::{Pause, current_pause, installed, installed_version};
 pub use turn::lock_within;
 pub use uninstall::{uninstall, what_is_installed};
+pub use unusable::Unusable;
 
 /// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too. Any role that may connect can
 /// take any such lock, so nothing that has to go on may wait for a number that can be known beforehand.

@@ -4,7 +4,7 @@
 use session_reaper::demo::server::{Server, Shutdown};
 use tokio_postgres::{Client, Error};
 
-use crate::{backfills, failover::blocking, faults::Chaos, loss::until, world::connect};
+use crate::{backfills, failover::blocking, faults::Chaos, loss::becomes_true, world::connect};
 
 const PUBLISH: &str = "create publication history for all tables";
 const ARRIVED: &str = "select count(*) = 1 and bool_and(replay_lsn >= $1::text::pg_lsn)
@@ -28,7 +28,7 @@ impl Chaos {
         self.note("site moved to a subscriber");
         let old = self.world.connect().await;
         let there = self.connect_to_server(&new).await;
-        take_over(&old, &there).await.expect("a new primary");
+        take_over(&old, &there, &new).await.expect("a new primary");
         self.world.ledger.books().backfills.ask();
         self.move_to(new).await;
         let marker = format!(
@@ -89,12 +89,17 @@ impl Chaos {
 }
 
 /// Waits until everything has arrived, and ends the subscription.
-async fn take_over(old: &Client, new: &Client) -> Result<(), Error> {
+async fn take_over(old: &Client, new: &Client, server: &Server) -> Result<(), Error> {
     let row = old
         .query_one("select pg_current_wal_lsn()::text", &[])
         .await?;
     let written: String = row.get(0);
-    until(old, ARRIVED, &[&written]).await?;
+    let has_arrived = becomes_true(old, ARRIVED, &[&written]).await?;
+    assert!(
+        has_arrived,
+        "it does not arrive: {}",
+        last_lines(&server.log())
+    );
     new.batch_execute("drop subscription history").await?;
     let row = old
         .query_one("select last_value from auth_user_id_seq", &[])
@@ -102,4 +107,10 @@ async fn take_over(old: &Client, new: &Client) -> Result<(), Error> {
     let last: i64 = row.get(0);
     new.query_one(NUMBERS, &[&last]).await?;
     Ok(())
+}
+
+/// What a subscriber says again and again that cannot apply what it gets.
+fn last_lines(log: &str) -> &str {
+    let begins = log.char_indices().rev().nth(3000);
+    begins.map_or(log, |(begins, _)| &log[begins..])
 }

@@ -83,14 +83,25 @@ pub async fn until(
     question: &str,
     parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
 ) -> Result<(), Error> {
+    let becomes_true = becomes_true(client, question, parameters).await?;
+    assert!(becomes_true, "not within five minutes: {question}");
+    Ok(())
+}
+
+/// Waits for an answer of true, but not for ever.
+pub async fn becomes_true(
+    client: &Client,
+    question: &str,
+    parameters: &[&(dyn tokio_postgres::types::ToSql + Sync)],
+) -> Result<bool, Error> {
     for _ in 0..30_000 {
         let answer: Option<bool> = client.query_one(question, parameters).await?.get(0);
         if answer == Some(true) {
-            return Ok(());
+            return Ok(true);
         }
         sleep(Duration::from_millis(10)).await;
     }
-    panic!("not within five minutes: {question}");
+    Ok(false)
 }
 
 fn outlive(mut server: Server, standby: Standby) -> (Server, Standby) {

@@ -1,7 +1,7 @@
 //! The files of `sql/`, as they are built into the program.
 
 /// In the order in which they need each other, which `tests/structure` checks.
-pub(super) const FILES: [(&str, &str); 36] = [
+pub(super) const FILES: [(&str, &str); 38] = [
     ("verdict", include_str!("../../../sql/verdict.sql")),
     ("clock", include_str!("../../../sql/clock.sql")),
     ("origin", include_str!("../../../sql/origin.sql")),
@@ -22,6 +22,8 @@ pub(super) const FILES: [(&str, &str); 36] = [
     ("page", include_str!("../../../sql/page.sql")),
     ("drain", include_str!("../../../sql/drain.sql")),
     ("condemned", include_str!("../../../sql/condemned.sql")),
+    ("lock", include_str!("../../../sql/lock.sql")),
+    ("end", include_str!("../../../sql/end.sql")),
     ("sweep", include_str!("../../../sql/sweep.sql")),
     ("sweep_free", include_str!("../../../sql/sweep_free.sql")),
     ("end_inline", include_str!("../../../sql/end_inline.sql")),

@@ -2,7 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::schema::{Column, Error, Table, site::template::quote_identifier};
+use crate::schema::{Column, Error, Table, Unusable, site::template::quote_identifier};
 
 /// Two spellings of a key that the site takes for one must not be two keys here: the sessions of "bob" would outlive the
 /// change of "Bob". Our functions find the operators of `pg_catalog` alone, because any role could put others into
@@ -26,14 +26,15 @@ pub(in crate::schema) async fn require_plain_equality(
         (None, None) if row.get(2) => return Ok(()),
         _ => "is unique only by an operator class of its own".to_owned(),
     };
-    Err(Error::KeyEquality {
+    Err(Unusable::KeyEquality {
         setting,
         table: table.to_string(),
         column: column.name.clone(),
         fault: fault.into(),
         quoted_table: table.quoted().into(),
         quoted_column: quote_identifier(&column.name).into(),
-    })
+    }
+    .into())
 }
 
 /// The type whose equality is not PostgreSQL's own, also under a domain; the collation that makes different texts equal;

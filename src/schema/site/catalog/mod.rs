@@ -5,7 +5,7 @@ mod usable;
 
 use tokio_postgres::GenericClient;
 
-use crate::schema::{Column, Error, Site, Table};
+use crate::schema::{Column, Error, Site, Table, Unusable};
 pub(in crate::schema) use equality::require_plain_equality;
 use usable::require_table;
 pub(in crate::schema) use usable::{require_no_row_security, require_unique};
@@ -40,11 +40,12 @@ pub(in crate::schema) async fn table(
             require_table(client, setting, &table, row.get(2)).await?;
             Ok(table)
         }
-        None => Err(Error::NoTable {
+        None => Err(Unusable::NoTable {
             setting,
             name: given.to_owned(),
             nearest: nearest_table(client, name).await?,
-        }),
+        }
+        .into()),
     }
 }
 
@@ -114,12 +115,13 @@ pub(in crate::schema) async fn column(
         .into_iter()
         .map(|(column, _)| column)
         .find(|column| column.name == name)
-        .ok_or_else(|| Error::NoColumn {
+        .ok_or_else(|| Unusable::NoColumn {
             setting,
             name: name.to_owned(),
             table: table.to_string(),
             nearest,
         })
+        .map_err(Error::from)
 }
 
 /// A column of the user table that somebody named on the command line.
@@ -142,9 +144,10 @@ pub(in crate::schema) async fn primary_key(
         .await?
         .into_iter()
         .find_map(|(column, is_primary)| is_primary.then_some(column))
-        .ok_or_else(|| Error::NoPrimaryKey {
+        .ok_or_else(|| Unusable::NoPrimaryKey {
             table: table.to_string(),
         })
+        .map_err(Error::from)
 }
 
 /// The known name that is most like the given one, if one is like it at all.

@@ -2,7 +2,7 @@
 
 use tokio_postgres::GenericClient;
 
-use crate::schema::{Column, Error, Table, site::template::quote_identifier};
+use crate::schema::{Column, Error, Table, Unusable, site::template::quote_identifier};
 
 /// What is no table can have neither our triggers nor a foreign key that refers to it.
 pub(super) async fn require_table(
@@ -21,12 +21,13 @@ pub(super) async fn require_table(
         ),
         _ => ("no table", "set the name of a table".to_owned()),
     };
-    Err(Error::NotTable {
+    Err(Unusable::NotTable {
         setting,
         name: table.to_string(),
         is,
         instead,
-    })
+    }
+    .into())
 }
 
 /// The tables that a view is made over, as advice.
@@ -77,21 +78,22 @@ pub(in crate::schema) async fn require_unique(
     }
     let (quoted_table, quoted_column) = (table.quoted(), quote_identifier(&column.name));
     let (table, column) = (table.to_string(), column.name.clone());
-    Err(match row.get(1) {
-        Some(index) => Error::InvalidIndex {
+    let unusable = match row.get(1) {
+        Some(index) => Unusable::InvalidIndex {
             table,
             column,
             index,
             quoted_table,
             quoted_column,
         },
-        None => Error::NotUnique {
+        None => Unusable::NotUnique {
             table,
             column,
             quoted_table,
             quoted_column,
         },
-    })
+    };
+    Err(unusable.into())
 }
 
 /// Row security would hide sessions from the functions that have to end them, and from the purge.

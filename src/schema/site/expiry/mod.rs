@@ -15,7 +15,7 @@ use super::{
     catalog::{column, nearest, time_zones},
     template::quote_identifier,
 };
-use crate::schema::{Column, Error, Table};
+use crate::schema::{Column, Error, Table, Unusable};
 use crate::settings::{self, EpochUnit};
 
 /// The column that says it, and what it means.
@@ -53,17 +53,18 @@ impl Expiry {
             Some(Type::TIMESTAMPTZ) => Kind::Instant,
             Some(Type::TIMESTAMP) => Kind::Local(zone(client, settings, sessions, &column).await?),
             Some(Type::INT4 | Type::INT8 | Type::NUMERIC) => {
-                Kind::Epoch(settings.expires_unit.ok_or_else(|| Error::NoUnit {
+                Kind::Epoch(settings.expires_unit.ok_or_else(|| Unusable::NoUnit {
                     table: sessions.to_string(),
                     column: column.name.clone(),
                 })?)
             }
             _ => {
-                return Err(Error::Expiry {
+                return Err(Unusable::Expiry {
                     table: sessions.to_string(),
                     column: column.name,
                     sql_type: column.sql_type,
-                });
+                }
+                .into());
             }
         };
         Ok(Some(Self {
@@ -103,17 +104,19 @@ async fn zone(
     column: &Column,
 ) -> Result<String, Error> {
     let Some(given) = &settings.time_zone else {
-        return Err(Error::NoZone {
+        return Err(Unusable::NoZone {
             table: sessions.to_string(),
             column: column.name.clone(),
-        });
+        }
+        .into());
     };
     let known = time_zones(client).await?;
     match known.iter().find(|zone| zone.eq_ignore_ascii_case(given)) {
         Some(zone) => Ok(zone.clone()),
-        None => Err(Error::UnknownZone {
+        None => Err(Unusable::UnknownZone {
             name: given.clone(),
             nearest: nearest(given, known.into_iter()),
-        }),
+        }
+        .into()),
     }
 }

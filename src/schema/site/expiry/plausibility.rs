@@ -3,7 +3,7 @@
 use tokio_postgres::GenericClient;
 
 use super::{Expiry, Kind};
-use crate::schema::{Error, Table};
+use crate::schema::{Error, Table, Unusable};
 use crate::settings::EpochUnit;
 
 /// Values that can be meant: none of these stores is older than 2000, and no session needs to live until the year 10000.
@@ -68,10 +68,11 @@ impl Expiry {
                 "most are too large for milliseconds since 1970: only seconds and milliseconds are understood"
             }
         };
-        Err(Error::Implausible {
+        Err(Unusable::Implausible {
             table: sessions.to_string(),
             column: self.column.name.clone(),
             advice,
-        })
+        }
+        .into())
     }
 }

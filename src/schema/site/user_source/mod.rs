@@ -6,7 +6,7 @@ mod sql;
 use tokio_postgres::{GenericClient, types::Type};
 
 use super::catalog::column;
-use crate::schema::{Column, Error, Table};
+use crate::schema::{Column, Error, Table, Unusable};
 use crate::{
     codec::{self, Codec, Found, Reason},
     settings,
@@ -114,10 +114,11 @@ fn require(
     if types.iter().any(|known| column.is(known)) {
         return Ok(());
     }
-    Err(Error::DataType {
+    Err(Unusable::DataType {
         table: table.to_string(),
         column: column.name.clone(),
         sql_type: column.sql_type.clone(),
         wanted,
-    })
+    }
+    .into())
 }
