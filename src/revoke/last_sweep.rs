@@ -5,7 +5,8 @@ use tokio_postgres::error::SqlState;
 
 use super::table::{
     self,
-    open::{self, Marked, Round},
+    open::{self, Marked},
+    round::Round,
     sweep,
 };
 use crate::{

@@ -17,10 +17,7 @@ use std::time::{Duration, Instant};
 use super::last_sweep::{finish, wait_for_one};
 use super::{
     grace, horizon,
-    table::{
-        open::{self, Round},
-        sweep,
-    },
+    table::{open, round::Round, sweep},
 };
 use crate::{
     connection::{Database, Error},

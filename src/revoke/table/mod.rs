@@ -4,6 +4,7 @@
 
 pub mod open;
 pub mod requested;
+pub mod round;
 pub mod settled;
 
 use std::time::Duration;

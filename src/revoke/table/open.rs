@@ -1,8 +1,9 @@
 //! Revocations that have been swept and are not settled yet.
 
 use deadpool_postgres::{Object, Transaction};
-use tokio_postgres::{Row, error::SqlState};
+use tokio_postgres::error::SqlState;
 
+use super::round::Round;
 use crate::{
     connection::{Database, Error, kept},
     settings::Revoke,
@@ -19,32 +20,6 @@ pub async fn any(database: &Database) -> Result<bool, Error> {
         )
         .await?;
     Ok(row.get(0))
-}
-
-/// Goes round the open revocations, a window at a time, single changes first: what many wait for holds up nobody else.
-#[derive(Debug, Default)]
-pub struct Round {
-    place: i32,
-    id: i64,
-}
-
-impl Round {
-    /// Notes where the window ends, and returns what is in it. One that is not full was the last of the round.
-    fn note(&mut self, rows: &[Row], most: u32) -> Vec<i64> {
-        *self = match rows.last() {
-            Some(last) if rows.len() >= most as usize => Self {
-                place: last.get(0),
-                id: last.get(1),
-            },
-            _ => Self::default(),
-        };
-        rows.iter().map(|row| row.get(1)).collect()
-    }
-
-    /// Whether there may be more to look at in this round.
-    pub fn is_under_way(&self) -> bool {
-        self.id > 0
-    }
 }
 
 /// The next window of those whose horizon has not passed. Nothing is locked, because that would be written to the WAL.
