@@ -3,12 +3,14 @@
 import json
 import os
 import pathlib
+import re
 import subprocess
 import sys
 
 from django_site import REAPER
 from kinds import on, package
 from process import clean_environment
+from session_reaper.offered import OFFERS
 
 BIN = {"more": (("SESSION_REAPER_BIN", str(REAPER)),)}
 FRESH = package(installed=False, served=False, **BIN)
@@ -27,6 +29,15 @@ def test_from_nothing_to_a_revocation_and_back(site):
     assert site.rows("select reason from session_reaper.revocation") == [("stolen",)]
     assert (desk.whoami(), phone.whoami()) == (None, "bob")
 
+    assert json.loads(site.manage("session_reaper", "history", "alice", "--since=1d", "--json"))[0]["reason"] == "stolen"
+    assert json.loads(site.manage("session_reaper", "history", "--most=1", "--json"))[0]["reason"] == "stolen"
+    assert "stolen" in site.manage("session_reaper", "explain", "alice")
+    assert json.loads(site.manage("session_reaper", "policies", "--dry-run", "--json")) == []
+    assert json.loads(site.manage("session_reaper", "revoke", "--all", "--rehearse", "--json"))["sessions"] == 1
+    assert json.loads(site.manage("session_reaper", "purge", "--dry-run", "--json"))
+    assert "[site]" in site.manage("session_reaper", "config")
+    assert phone.whoami() == "bob"
+
     assert "no user 'nobody'" in site.manage("session_reaper", "revoke", "nobody", fails=True)
     assert "name a user, or say --all" in site.manage("session_reaper", "revoke", fails=True)
     assert "served     no" in site.manage("session_reaper", "status", fails=None)
@@ -34,6 +45,19 @@ def test_from_nothing_to_a_revocation_and_back(site):
     site.manage("session_reaper", "uninstall", "--yes")
     assert site.rows("select from pg_namespace where nspname = 'session_reaper'") == []
     assert site.logged_in("alice").whoami() == "alice"
+
+
+def what_the_program_offers(*command):
+    said = subprocess.run([REAPER, *command, "--help"], capture_output=True, text=True, check=True).stdout
+    return set(re.findall(r"^ +(?:-\w, )?(--[a-z-]+)", said, re.M)) - {"--help", "--config", "--site", "--by"}
+
+
+def test_all_that_the_program_does_is_offered_but_the_demo():
+    said = subprocess.run([REAPER, "--help"], capture_output=True, text=True, check=True).stdout
+    commands = set(re.findall(r"^  ([a-z]+)  ", said, re.M)) - {"demo", "help"}
+    assert {offer.verb or name for name, offer in OFFERS.items()} == commands
+    for name, offer in OFFERS.items():
+        assert {option.flag for option in offer.options} == what_the_program_offers(offer.verb or name), name
 
 
 @on(FRESH)
