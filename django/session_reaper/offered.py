@@ -61,7 +61,9 @@ OFFERS = {
     "install": Offer(
         "install session-reaper in the database, or bring it up to date",
         (
-            Option("--create-role", "first create this role for the daemon, with the right to log in and no other", "NAME"),
+            Option(
+                "--create-role", "first create this role for the daemon, with the right to log in and no other", "NAME"
+            ),
             Option("--print", "only print the SQL that would be run"),
         ),
         verb="migrate",
@@ -81,7 +83,8 @@ OFFERS = {
         ),
     ),
     "doctor": Offer(
-        "look for what keeps sessions from ending", (Option("--strict", "fail for what is only worth knowing, too"), JSON)
+        "look for what keeps sessions from ending",
+        (Option("--strict", "fail for what is only worth knowing, too"), JSON),
     ),
     "link": Offer(
         "read all sessions from before the installation now",

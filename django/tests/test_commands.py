@@ -10,6 +10,7 @@ import sys
 from django_site import REAPER
 from kinds import on, package
 from process import clean_environment
+
 from session_reaper.offered import OFFERS
 
 BIN = {"more": (("SESSION_REAPER_BIN", str(REAPER)),)}
@@ -29,7 +30,8 @@ def test_from_nothing_to_a_revocation_and_back(site):
     assert site.rows("select reason from session_reaper.revocation") == [("stolen",)]
     assert (desk.whoami(), phone.whoami()) == (None, "bob")
 
-    assert json.loads(site.manage("session_reaper", "history", "alice", "--since=1d", "--json"))[0]["reason"] == "stolen"
+    lately = site.manage("session_reaper", "history", "alice", "--since=1d", "--json")
+    assert json.loads(lately)[0]["reason"] == "stolen"
     assert json.loads(site.manage("session_reaper", "history", "--most=1", "--json"))[0]["reason"] == "stolen"
     assert "stolen" in site.manage("session_reaper", "explain", "alice")
     assert json.loads(site.manage("session_reaper", "policies", "--dry-run", "--json")) == []
