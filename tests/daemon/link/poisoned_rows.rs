@@ -5,6 +5,7 @@ use session_reaper::demo::server::Server;
 use crate::stage::{
     Database, connect,
     django::{data, data_of, exists, links, log_in, open},
+    figures::{metrics, unreadable_by},
     program::{Daemon, run},
     server, start_server, wait_until,
 };
@@ -101,6 +102,8 @@ async fn what_the_database_refuses_to_hand_out_is_counted_and_everything_else_is
     assert!(!exists(&database, &old).await);
     // Once for each time that it was read: the page may have come by after the queue.
     assert!(counted(&database, "refused").await >= 2);
+    let figures = metrics(&database).await;
+    assert!(unreadable_by(&figures, "refused") >= Some(2.0));
     let status = run(database.url(), &["status"]).await.stdout;
     assert!(status.contains("refused "), "{status}");
     assert!(
@@ -141,6 +144,8 @@ async fn a_user_whom_no_foreign_key_can_reach_holds_up_nobody() {
     assert_eq!(database.count(&before).await, 1);
     assert_eq!(database.count(&after).await, 1);
     assert!(counted(&database, "not_linkable").await >= 2);
+    let figures = metrics(&database).await;
+    assert!(unreadable_by(&figures, "not_linkable") >= Some(2.0));
     for key in before.iter().chain(&after) {
         assert!(
             !server.log().contains(key.as_str()),

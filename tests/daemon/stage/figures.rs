@@ -67,6 +67,14 @@ fn value(figures: &Figures, name: &str) -> Option<f64> {
     values.first().copied()
 }
 
+/// How many writes could not be read for this reason.
+pub fn unreadable_by(figures: &Figures, reason: &str) -> Option<f64> {
+    value(
+        figures,
+        &format!("unreadable_writes_total{{reason={reason}}}"),
+    )
+}
+
 fn is(said: Said, value: Option<f64>) -> bool {
     match (said, value) {
         (Said::Nothing, None) => true,

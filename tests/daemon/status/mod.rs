@@ -9,3 +9,4 @@ mod reasons;
 mod stuck;
 mod totals;
 mod trouble;
+mod unreadable;
