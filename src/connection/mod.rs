@@ -6,10 +6,10 @@
 mod error;
 mod failure;
 mod host;
-pub mod kept;
 mod parameters;
 mod passfile;
 mod pool;
+pub mod prepared;
 mod session;
 mod source;
 mod statement;

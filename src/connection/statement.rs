@@ -2,7 +2,7 @@
 
 use tokio_postgres::{Row, types::ToSql};
 
-use super::{Database, Error, kept};
+use super::{Database, Error, prepared};
 
 /// One statement, on a connection of its own.
 impl Database {
@@ -32,16 +32,16 @@ impl Database {
             .await
     }
 
-    /// The only row of one that is sent again and again; see [`kept`].
+    /// The only row of one that is sent again and again; see [`prepared`].
     ///
     /// # Errors
     /// The same.
-    pub async fn keep_query_one(
+    pub async fn query_one_prepared(
         &self,
         text: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<Row, Error> {
-        self.work(async |client| kept::query_one(&client, text, parameters).await)
+        self.work(async |client| prepared::query_one(&client, text, parameters).await)
             .await
     }
 
@@ -49,12 +49,12 @@ impl Database {
     ///
     /// # Errors
     /// When the database cannot be reached or refuses the statement.
-    pub async fn keep_execute(
+    pub async fn execute_prepared(
         &self,
         text: &str,
         parameters: &[&(dyn ToSql + Sync)],
     ) -> Result<(), Error> {
-        self.work(async |client| kept::execute(&client, text, parameters).await)
+        self.work(async |client| prepared::execute(&client, text, parameters).await)
             .await
     }
 

@@ -11,7 +11,7 @@ use deadpool_postgres::Transaction;
 use super::rows::{MOST_BYTES, each, look, user};
 use crate::{
     codec::{Found, Reason},
-    connection::{Error, kept},
+    connection::{Error, prepared},
     worker::halving::Halves,
 };
 
@@ -142,7 +142,7 @@ async fn try_to_link(
         .drained_to
         .as_ref()
         .filter(|_| pending.is_all && is_whole);
-    let row = kept::query_one(
+    let row = prepared::query_one(
         transaction,
         "-- link::queue::try_to_link
         select l.linked, l.postponed, l.is_refused

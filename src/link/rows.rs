@@ -8,7 +8,7 @@ use tokio_postgres::{Row, types::ToSql};
 
 use crate::{
     codec::{Found, Reason},
-    connection::{Error, kept},
+    connection::{Error, prepared},
 };
 
 /// The database hands out no more once it has handed out so many bytes, so that a batch of large sessions fills neither
@@ -43,9 +43,9 @@ pub async fn each(
     mut look: impl FnMut(&Row),
 ) -> Result<(), Error> {
     let parameters = parameters.iter().map(|parameter| *parameter as &dyn ToSql);
-    let statement = kept::statement(transaction, statement).await?;
+    let statement = prepared::statement(transaction, statement).await?;
     let rows = transaction.query_raw(&statement, parameters).await;
-    let mut rows = pin!(kept::heed(rows)?);
+    let mut rows = pin!(prepared::heed(rows)?);
     while let Some(row) = rows.try_next().await? {
         look(&row);
     }

@@ -16,7 +16,7 @@ pub struct Waiting {
 /// Looks at everything.
 pub async fn look(database: &Database) -> Result<Waiting, Error> {
     let row = database
-        .keep_query_one(
+        .query_one_prepared(
             "-- link::waiting::look
             select session_reaper.is_any_link_pending(), session_reaper.is_queue_full(),
                 exists (select from session_reaper.backfill t where not t.complete)
@@ -35,7 +35,7 @@ pub async fn look(database: &Database) -> Result<Waiting, Error> {
 /// Whether the queue holds anything that has been committed.
 pub async fn is_any_link_pending(database: &Database) -> Result<bool, Error> {
     let row = database
-        .keep_query_one(
+        .query_one_prepared(
             "-- link::waiting::is_any_link_pending
             select session_reaper.is_any_link_pending()",
             &[],

@@ -2,7 +2,7 @@
 
 use deadpool_postgres::Transaction;
 
-use crate::connection::{Database, Error, kept};
+use crate::connection::{Database, Error, prepared};
 
 /// Dates what was noted by transactions that have committed since. The transaction that ends a session cannot
 /// date it: it may commit much later, because its daemon is stopped or because the app has only prepared it,
@@ -12,7 +12,7 @@ use crate::connection::{Database, Error, kept};
 /// When the database cannot be reached or refuses the statement.
 pub async fn begin(database: &Database) -> Result<(), Error> {
     database
-        .keep_execute(
+        .execute_prepared(
             "-- revoke::grace::begin
             update session_reaper.revocation r
             set remembered_at = clock_timestamp()
@@ -34,7 +34,7 @@ pub async fn begin(database: &Database) -> Result<(), Error> {
 /// # Errors
 /// When the database cannot be reached or refuses the statement.
 pub async fn end(transaction: &Transaction<'_>, ids: &[i64], grace_s: u64) -> Result<(), Error> {
-    kept::execute(
+    prepared::execute(
         transaction,
         "-- revoke::grace::end
             select session_reaper.end_grace($1, $2)",

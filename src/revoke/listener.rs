@@ -140,11 +140,11 @@ impl Listener {
         // Without room for a token, the round trip alone has to prove that the connection lives.
         if let Sent::OnItsWay(quiet_from) = sent {
             if !self.hear(connection, deadline, Some(&token)).await? {
-                connection::kept::are_our_own(false);
+                connection::prepared::are_our_own(false);
                 connection.stop_listening(self.heartbeat_every()).await?;
                 return Err(Error::NotDelivered);
             }
-            connection::kept::are_our_own(true);
+            connection::prepared::are_our_own(true);
             *quiet = quiet_from;
         }
         self.supervisor.alive(begun.elapsed(), &self.fitness);

@@ -5,7 +5,7 @@ mod passed;
 
 use deadpool_postgres::Transaction;
 
-use crate::connection::{Database, Error, kept};
+use crate::connection::{Database, Error, prepared};
 use passed::{date_newer, note_passed, stop_waiting};
 
 /// Notes who is running for the revocations that have no horizon yet, and moves every horizon on as far as
@@ -35,7 +35,7 @@ pub async fn advance(database: &Database, cap_s: u64) -> Result<(), Error> {
 /// and pg_locks is read after that was taken: nobody who ran at the change can be missed. Autovacuum workers,
 /// which have no user, write no sessions and may run for hours.
 async fn capture(client: &Transaction<'_>) -> Result<(), Error> {
-    kept::execute(client, "-- revoke::horizon::capture
+    prepared::execute(client, "-- revoke::horizon::capture
             with fresh as materialized (
                 select r.id
                 from session_reaper.revocation r
@@ -77,7 +77,7 @@ async fn look_again(client: &Transaction<'_>) -> Result<(), Error> {
     client
         .execute("select pg_catalog.pg_stat_clear_snapshot()", &[])
         .await?;
-    kept::execute(client, "-- revoke::horizon::look_again
+    prepared::execute(client, "-- revoke::horizon::look_again
             with running as materialized (
                 select coalesce(array_agg(l.virtualxid), '{}') as ids
                 from pg_catalog.pg_locks l
@@ -108,7 +108,7 @@ async fn look_again(client: &Transaction<'_>) -> Result<(), Error> {
 }
 
 async fn note_ended(client: &Transaction<'_>) -> Result<(), Error> {
-    kept::execute(
+    prepared::execute(
         client,
         "-- revoke::horizon::note_ended
             with running as materialized (
@@ -134,7 +134,7 @@ async fn note_ended(client: &Transaction<'_>) -> Result<(), Error> {
 
 /// In a later statement than the one that saw them end; see the module.
 async fn note_prepared(client: &Transaction<'_>) -> Result<(), Error> {
-    kept::execute(client, "-- revoke::horizon::note_prepared
+    prepared::execute(client, "-- revoke::horizon::note_prepared
             update session_reaper.horizon h
             set prepared_transactions = array(
                 select p.transaction::text

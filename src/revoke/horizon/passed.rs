@@ -2,10 +2,10 @@
 
 use deadpool_postgres::Transaction;
 
-use crate::connection::{Error, kept};
+use crate::connection::{Error, prepared};
 
 pub(super) async fn note_passed(client: &Transaction<'_>) -> Result<Vec<i64>, Error> {
-    let rows = kept::query(client, "-- revoke::horizon::passed::note_passed
+    let rows = prepared::query(client, "-- revoke::horizon::passed::note_passed
             with prepared as materialized (
                 select coalesce(array_agg(p.transaction::text), '{}') as ids from pg_catalog.pg_prepared_xacts p
             ), passed as materialized (
@@ -30,7 +30,7 @@ pub(super) async fn date_newer(client: &Transaction<'_>, passed: &[i64]) -> Resu
     if passed.is_empty() {
         return Ok(());
     }
-    kept::execute(client, "-- revoke::horizon::passed::date_newer
+    prepared::execute(client, "-- revoke::horizon::passed::date_newer
             update session_reaper.change c
             set newer_from = pg_snapshot_xmax(pg_current_snapshot())
             where c.id = any (array(
@@ -44,7 +44,7 @@ pub(super) async fn date_newer(client: &Transaction<'_>, passed: &[i64]) -> Resu
 
 /// A transaction that is left open for ever must not keep revocations open for ever; but it must not hide.
 pub(super) async fn stop_waiting(client: &Transaction<'_>, cap_s: u64) -> Result<(), Error> {
-    let rows = kept::query(client, "-- revoke::horizon::passed::stop_waiting
+    let rows = prepared::query(client, "-- revoke::horizon::passed::stop_waiting
             with capped as (
                 update session_reaper.horizon h
                 set passed_at = clock_timestamp()

@@ -13,7 +13,7 @@ use deadpool_postgres::{Object, Transaction};
 use requested::Everyone;
 
 use crate::{
-    connection::{Error, kept},
+    connection::{Error, prepared},
     settings::Revoke,
 };
 
@@ -52,7 +52,7 @@ pub async fn sweep(
     let remember = settings.write_back_grace_s > 0;
     let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
     let share = (most / i32::try_from(ids.len()).unwrap_or(i32::MAX)).max(1);
-    let row = kept::query_one(
+    let row = prepared::query_one(
         transaction,
         "-- revoke::table::sweep
         select s.ended, s.unswept from session_reaper.sweep_free($1, $2, $3) s",
@@ -72,7 +72,7 @@ pub async fn tell(
     settings: &Revoke,
 ) -> Result<(), Error> {
     if settings.tell && !ids.is_empty() {
-        kept::execute(
+        prepared::execute(
             transaction,
             "-- revoke::table::tell
             select session_reaper.tell_revoked($1)",

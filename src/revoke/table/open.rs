@@ -5,14 +5,14 @@ use tokio_postgres::error::SqlState;
 
 use super::round::Round;
 use crate::{
-    connection::{Database, Error, kept},
+    connection::{Database, Error, prepared},
     settings::Revoke,
 };
 
 /// Whether there are any to work on: none while the site migrates.
 pub async fn any(database: &Database) -> Result<bool, Error> {
     let row = database
-        .keep_query_one(
+        .query_one_prepared(
             "-- revoke::table::open::any
             select exists (select from session_reaper.revocation r where r.state = 'revoked')
                and not exists (select from session_reaper.pause)",
@@ -28,7 +28,7 @@ pub async fn waiting(
     round: &mut Round,
     most: u32,
 ) -> Result<Vec<i64>, Error> {
-    let rows = kept::query(
+    let rows = prepared::query(
         transaction,
         "-- revoke::table::open::waiting
             select r.place, r.id
@@ -49,7 +49,7 @@ pub async fn lock_due(
     ids: &[i64],
     grace_s: u64,
 ) -> Result<Vec<i64>, Error> {
-    let rows = kept::query(
+    let rows = prepared::query(
         transaction,
         "-- revoke::table::open::lock_due
             select r.id
@@ -79,7 +79,7 @@ pub async fn ready(
     round: &mut Round,
     settings: &Revoke,
 ) -> Result<Vec<i64>, Error> {
-    let rows = kept::query(transaction, "-- revoke::table::open::ready
+    let rows = prepared::query(transaction, "-- revoke::table::open::ready
             select r.place, r.id
             from session_reaper.revocation r
             join session_reaper.horizon h on h.id = r.horizon_id
@@ -104,7 +104,7 @@ pub async fn lock_ready(
     transaction: &Transaction<'_>,
     ids: &[i64],
 ) -> Result<Vec<(i64, i32)>, Error> {
-    let rows = kept::query(
+    let rows = prepared::query(
         transaction,
         "-- revoke::table::open::lock_ready
             select r.id, r.attempts
@@ -140,7 +140,7 @@ pub async fn mark_settled(
     ids: &[i64],
     grace_s: u64,
 ) -> Result<Vec<Marked>, Error> {
-    let rows = kept::query(transaction, "-- revoke::table::open::mark_settled
+    let rows = prepared::query(transaction, "-- revoke::table::open::mark_settled
             with left_over as materialized (
                 select array(
                     select i.id from unnest(session_reaper.unfinished($1)) as i (id)
@@ -179,7 +179,7 @@ pub async fn mark_settled(
 
 /// A session of it stays locked by somebody else. What else may be wrong with it stays as it is.
 pub async fn note_locked(client: &Object, id: i64) -> Result<(), Error> {
-    kept::execute(client, "-- revoke::table::open::note_locked
+    prepared::execute(client, "-- revoke::table::open::note_locked
             update session_reaper.revocation r set last_error = $2 where r.id = $1 and r.last_error is null", &[&id, &SqlState::LOCK_NOT_AVAILABLE.code()]).await?;
     Ok(())
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use deadpool_postgres::Transaction;
 
-use crate::connection::{Database, Error, kept};
+use crate::connection::{Database, Error, prepared};
 
 /// What is due: nothing while the site migrates.
 pub struct Due {
@@ -17,7 +17,7 @@ pub struct Due {
 /// Looks without locking.
 pub async fn due(database: &Database) -> Result<Due, Error> {
     let row = database
-        .keep_query_one(
+        .query_one_prepared(
             "-- revoke::table::requested::due
             select d.any and p.works, d.everybody and p.works
             from (
@@ -49,7 +49,7 @@ pub struct Claimed {
 /// Locks up to "most" revocations that nobody else has locked, those of everybody aside. They go by their place, which is round
 /// the changes, fifty of each at a time: a single change does not wait behind a mass reset.
 pub async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Claimed, Error> {
-    let rows = kept::query(
+    let rows = prepared::query(
         transaction,
         "-- revoke::table::requested::claim
         select r.id, exists (select from session_reaper.change c where c.id = r.change_id and c.at is not null)
@@ -121,7 +121,7 @@ pub async fn rest(transaction: &Transaction<'_>, id: i64, rest: Duration) -> Res
 /// `session_replication_role = replica`. It gets one as soon as it is seen, which is no earlier than its commit (P1).
 /// Returns those revocations whose change has one; the others are left to whoever is stamping theirs just now.
 pub async fn stamp(transaction: &Transaction<'_>, ids: &[i64]) -> Result<Vec<i64>, Error> {
-    let rows = kept::query(
+    let rows = prepared::query(
         transaction,
         "-- revoke::table::requested::stamp
             with unstamped as materialized (
@@ -150,7 +150,7 @@ pub async fn stamp(transaction: &Transaction<'_>, ids: &[i64]) -> Result<Vec<i64
 
 /// They have been swept, and nothing that was free is left of them: whoever is told may count on it.
 pub async fn mark(transaction: &Transaction<'_>, ids: &[i64]) -> Result<(), Error> {
-    kept::execute(
+    prepared::execute(
         transaction,
         "-- revoke::table::requested::mark
         update session_reaper.revocation r
@@ -170,7 +170,7 @@ pub async fn postpone(
     sqlstate: Option<&str>,
 ) -> Result<(), Error> {
     database
-        .keep_execute(
+        .execute_prepared(
             "-- revoke::table::requested::postpone
             update session_reaper.revocation r
             set attempts = r.attempts + 1,

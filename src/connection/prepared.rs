@@ -33,7 +33,7 @@ pub async fn statement(client: &impl GenericClient, text: &str) -> Result<Statem
     })
 }
 
-/// The rows of a kept statement.
+/// The rows of a prepared statement.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.
