@@ -20,11 +20,6 @@ pub(super) fn open(status: &Status) -> Vec<Metric> {
             i64::try_from(transactions).unwrap_or(i64::MAX),
         )
     });
-    let longest = status
-        .waits_for
-        .iter()
-        .map(|wait| wait.waited_s)
-        .fold(0.0, f64::max);
     let mut metrics = vec![
         labelled(
             "open_revocations",
@@ -32,11 +27,6 @@ pub(super) fn open(status: &Status) -> Vec<Metric> {
             "Revocations that are not settled",
             "state",
             states.map(|(state, of)| (state.to_owned(), of)),
-        ),
-        gauge(
-            "oldest_open_revocation_seconds",
-            "Age of the oldest of them",
-            status.oldest_open_s.unwrap_or_default(),
         ),
         gauge(
             "failing_revocations",
@@ -54,11 +44,6 @@ pub(super) fn open(status: &Status) -> Vec<Metric> {
             "Transactions that keep revocations from settling",
             "kind",
             waits,
-        ),
-        gauge(
-            "longest_block_seconds",
-            "How long revocations have waited for one of these",
-            longest,
         ),
     ];
     // Nothing where none is open: a zero would be 1970.

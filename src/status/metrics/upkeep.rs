@@ -24,11 +24,6 @@ pub(super) fn cache(status: &Status) -> Vec<Metric> {
             cache.evicted,
         ),
         gauge(
-            "cache_failing_seconds",
-            "For how long the cache has failed; 0 if it answers",
-            cache.failing_s.unwrap_or_default(),
-        ),
-        gauge(
             "cache_failed_attempts",
             "How often it has failed in a row",
             cache.attempts,

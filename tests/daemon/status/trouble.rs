@@ -12,7 +12,7 @@ use crate::{
             Said::{Exactly, Nothing},
             assert_moved, metrics,
         },
-        program::{Daemon, run},
+        program::{Daemon, SettingsFile, run},
         wait_until,
     },
 };
@@ -26,16 +26,23 @@ async fn problems(database: &Database) -> (Option<i32>, String) {
 /// Each worker fails at a function of its own.
 #[tokio::test]
 async fn a_worker_that_keeps_failing_is_a_problem_until_it_works_again() {
+    let keys = SettingsFile::new("secret\n");
     for (worker, function) in [
-        ("linker", "claim_page(integer)"),
-        ("settler", "unfinished(bigint[])"),
-        ("evictor", "take_evictions(integer, double precision)"),
-        ("purger", "purge_expired(timestamptz, integer, bigint)"),
+        ("linker", "claim_page"),
+        ("settler", "unfinished"),
+        ("evictor", "take_evictions"),
+        ("purger", "purge_expired"),
+        ("verifier", "take_unverified"),
+        ("enforcer", "enforce_policy"),
+        ("canary", "canary_begin"),
     ] {
         let database = cached_site().await;
         let user = database.users(1).await[0];
         database.log_in(user, 1).await;
         let variables = [
+            ("SESSION_REAPER_LINK_SECRET_KEY_FILE", keys.path()),
+            ("SESSION_REAPER_POLICY_SESSIONS_MAX", "5"),
+            ("SESSION_REAPER_CANARY_INTERVAL_S", "10"),
             ("SESSION_REAPER_PURGE_SCHEDULE", "* * * * * *"),
             ("SESSION_REAPER_LISTEN_POLL_INTERVAL_S", "1"),
             ("SESSION_REAPER_CACHE_KIND", "table"),
@@ -69,11 +76,9 @@ async fn a_worker_that_keeps_failing_is_a_problem_until_it_works_again() {
         assert_moved(&well, &failing, &moves);
         let findings = run(database.url(), &["doctor"]).await.stdout;
         assert!(findings.contains(&says), "{findings}");
-        let renamed = function.split_once('(').unwrap();
         database
             .batch_execute(&format!(
-                "alter function session_reaper.gone({} rename to {}",
-                renamed.1, renamed.0
+                "alter function session_reaper.gone rename to {function}"
             ))
             .await
             .unwrap();
