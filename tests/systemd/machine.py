@@ -102,6 +102,11 @@ class Machine:
     def unit(self, what, instance="mysite"):
         return self.run(f"systemctl show --value --property={what} session-reaper@{instance}").strip()
 
+    def server(self):
+        """The unit of the PostgreSQL server, whatever its version."""
+        version, cluster = self.run("pg_lsclusters --no-header").split()[:2]
+        return f"postgresql@{version}-{cluster}"
+
     def journal(self, instance="mysite", options=""):
         return self.run(f"journalctl --no-pager --quiet --output=cat --unit=session-reaper@{instance} {options}")
 

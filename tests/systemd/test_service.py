@@ -55,25 +55,50 @@ def test_a_killed_daemon_comes_back(machine):
 
 
 def test_a_database_that_is_down_keeps_no_start_waiting_and_flaps_nothing(machine):
-    machine.run("systemctl stop session-reaper@mysite && systemctl stop postgresql@15-main")
+    machine.run(f"systemctl stop session-reaper@mysite && systemctl stop {machine.server()}")
     try:
         machine.run("timeout 30 systemctl start session-reaper@mysite")
         assert machine.unit("ActiveState") == "active"
         wait_until("it says what it waits for", lambda: machine.unit("StatusText").startswith("waiting for the database: "))
         assert machine.unit("NRestarts") == "0"
     finally:
-        machine.run("systemctl start postgresql@15-main")
+        machine.run(f"systemctl start {machine.server()}")
     machine.serves()
     assert machine.unit("NRestarts") == "0"
     change_password(machine)
 
 
+def test_a_database_that_is_down_keeps_no_boot_waiting(machine):
+    server = machine.server()
+    machine.run(f"systemctl mask {server}")
+    machine.power_off()
+    # Returns when the machine is up.
+    machine.boot()
+    try:
+        assert machine.unit("ActiveState") == "active"
+        wait_until("it says what it waits for", lambda: machine.unit("StatusText").startswith("waiting for the database: "))
+    finally:
+        machine.run(f"systemctl unmask {server}; systemctl start {server}")
+    machine.serves()
+    change_password(machine)
+
+
+def test_the_timer_writes_the_figures_where_node_exporter_reads_them(machine):
+    # As Debian's package prometheus-node-exporter leaves it.
+    machine.run("groupadd --system prometheus; install -d -m 755 /var/lib/prometheus/node-exporter")
+    machine.run("systemctl enable --now session-reaper-metrics@mysite.timer")
+    written = "/var/lib/prometheus/node-exporter/session_reaper_mysite.prom"
+    wait_until("they are written", lambda: machine.try_to(f"test -s {written}").returncode == 0)
+    assert "session_reaper_served 1" in machine.run(f"cat {written}", user="nobody")
+    machine.run("systemctl disable --now session-reaper-metrics@mysite.timer")
+
+
 def test_a_restart_of_the_server_writes_few_lines_and_restarts_nothing(machine):
     since = machine.run("date +'%F %T'").strip()
     before = machine.unit("MainPID")
-    machine.run("systemctl stop postgresql@15-main")
+    machine.run(f"systemctl stop {machine.server()}")
     wait_until("it has noticed", lambda: machine.unit("StatusText").startswith("not listening: "))
-    machine.run("sleep 20; systemctl start postgresql@15-main")
+    machine.run(f"sleep 20; systemctl start {machine.server()}")
     machine.serves()
     assert machine.unit("MainPID") == before
     said = machine.journal(options=f"--since='{since}'").splitlines()

@@ -82,7 +82,7 @@ pub enum Command {
 
     /// List revocations, the newest first: who asked, what ended, how long it took, and what an open one waits for.
     ///
-    /// Records are kept for purge.keep_revocations_d days after a revocation has settled.
+    /// Records are kept for purge.retention_d days after a revocation has settled.
     History(History),
 
     /// Say for each session of a user which rule keeps it or will end it, and for each revocation what it did.

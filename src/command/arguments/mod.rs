@@ -86,12 +86,39 @@ pub struct User {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, CommandFactory};
 
     use super::Arguments;
+    use crate::settings::{Environment, stated};
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {
         Arguments::command().debug_assert();
+    }
+
+    fn helps(command: &Command) -> String {
+        let own = command.clone().render_long_help().to_string();
+        let below = command.get_subcommands().map(helps);
+        std::iter::once(own).chain(below).collect()
+    }
+
+    #[test]
+    fn every_setting_that_help_names_exists() {
+        let all = stated(None, &Environment::default()).unwrap();
+        let mut command = Arguments::command();
+        command.build();
+        let helps = helps(&command);
+        let words = helps.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.');
+        let names: Vec<_> = words
+            .filter_map(|word| word.trim_matches('.').split_once('.'))
+            .filter(|(section, _)| all.iter().any(|one| one.section == *section))
+            .collect();
+        assert!(!names.is_empty());
+        for (section, key) in names {
+            let exists = all
+                .iter()
+                .any(|one| one.section == section && one.key == key);
+            assert!(exists, "{section}.{key}");
+        }
     }
 }

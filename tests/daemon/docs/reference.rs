@@ -324,6 +324,11 @@ async fn every_exit_code_has_its_cause_and_no_other_is_documented() {
         .map(|[code, of, _]| (code.parse().unwrap(), of))
         .collect();
     documented.sort_unstable();
+    // Planted where signals are.
+    let signals = include_str!("../process/signals.rs");
+    let of_signals = documented.split_off(documented.partition_point(|(code, _)| *code < 128));
+    assert_eq!(of_signals, [(130, "`run`"), (143, "`run`")]);
+    assert!(signals.contains(r#"[("TERM", 143), ("INT", 130)]"#));
     tried.sort_unstable();
     assert_eq!(documented, tried);
 

@@ -7,7 +7,7 @@ use crate::{
     stage::{
         Database,
         figures::{
-            Said::{AtLeast, Exactly, Nothing},
+            Said::{Exactly, Nothing},
             assert_moved, metrics,
         },
         server, wait_until,

@@ -5,7 +5,7 @@ use session_reaper::settings::Settings;
 use crate::stage::{
     Database,
     figures::{
-        Said::{AtLeast, Exactly, Nothing},
+        Said::{Exactly, Nothing},
         assert_moved, metrics,
     },
     wait_until,
