@@ -20,7 +20,7 @@ class Site:
 
     def __init__(self, app, server, database, directory):
         self.app = app
-        self.url = server.url(database)
+        self.database = database
         self.directory = directory
         self.db = server.connect(database)
         self.server = server
@@ -41,9 +41,10 @@ class Site:
             if self.daemon:
                 every.callback(self.daemon.stop)
 
-    def _reaper(self, *arguments):
+    def _reaper(self, *arguments, user="site"):
         command = [REAPER, "--config", self.directory / "settings.toml", *arguments]
-        return command, clean_environment(DATABASE_URL=self.url)
+        url = self.server.url(self.database, user)
+        return command, clean_environment(DATABASE_URL=url, SESSION_REAPER_SITE_DAEMON_ROLE="reaper")
 
     def reaper(self, *arguments):
         command, environment = self._reaper(*arguments)
@@ -57,7 +58,7 @@ class Site:
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120).stdout
 
     def start_daemon(self):
-        command, environment = self._reaper("run")
+        command, environment = self._reaper("run", user="reaper")
         self.daemon = Process(command, self.directory / "daemon.log", env=environment)
         self.daemon.wait_until(lambda: self.value("select session_reaper.is_served()"), "serving the database")
 

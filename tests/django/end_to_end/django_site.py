@@ -118,9 +118,10 @@ class Site:
         settings.write_text(cache)
         return [REAPER, "--config", settings, *arguments]
 
-    def _reaper_environment(self):
+    def _reaper_environment(self, user="site"):
         variables = {
-            "DATABASE_URL": self.server.url(self.database),
+            "DATABASE_URL": self.server.url(self.database, user),
+            "SESSION_REAPER_SITE_DAEMON_ROLE": "reaper",
             "SESSION_REAPER_SITE_USER_TABLE": self.kind.user_table,
             "SESSION_REAPER_PURGE_SCHEDULE": self.kind.purge_schedule,
         }
@@ -142,7 +143,9 @@ class Site:
         return done.stdout
 
     def start_daemon(self):
-        self.daemon = Process(self._reaper("run"), self.directory / "daemon.log", env=self._reaper_environment())
+        self.daemon = Process(
+            self._reaper("run"), self.directory / "daemon.log", env=self._reaper_environment(user="reaper")
+        )
         self.daemon.wait_until(lambda: self.value("select session_reaper.is_served()"), "serving the database")
         if not self.kind.linking:
             self.wait_until_table_is_read()

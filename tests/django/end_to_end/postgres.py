@@ -67,10 +67,11 @@ class Server:
         )
         self.process.wait_until(self._answers, "ready for connections")
         with self.connect("postgres") as connection:
-            # No superusers: the owner of the databases, which may create more for Django's own tests, and a role
-            # that owns nothing.
+            # No superusers: the owner of the databases, which may create more for Django's own tests, a role
+            # that owns nothing, and the daemon's, which has what `migrate` gives it.
             connection.execute("create role site login createdb")
             connection.execute("create role app login")
+            connection.execute("create role reaper login")
 
     def _answers(self):
         try:
