@@ -9,6 +9,24 @@ fn the_page_on_django_shows_the_receivers_that_the_django_tests_run() {
     assert!(include_str!("../../../docs/django.md").contains(shown));
 }
 
+/// Those are what the tests type on a machine that systemd has booted.
+#[test]
+fn the_readme_installs_by_the_commands_of_the_page_on_installing() {
+    let page = include_str!("../../../docs/installing.md");
+    let blocks: Vec<&str> = page
+        .split("<!-- test: install -->\n")
+        .skip(1)
+        .filter_map(|rest| rest.split_inclusive("\n```\n").next())
+        .collect();
+    assert_eq!(blocks.len(), 5);
+    for block in blocks {
+        assert!(
+            include_str!("../../../README.md").contains(block),
+            "{block}"
+        );
+    }
+}
+
 #[test]
 fn the_readme_states_every_promise_that_it_keeps() {
     let readme = include_str!("../../../README.md");
