@@ -166,10 +166,12 @@ begin
         ) n
         cross join lateral (
             select d.* from :"session_schema".:"session_table" d where d.:"session_key" = n.session_key offset 0) s
-        where n.session_key <> all (array(
+        -- In a table of hashes, which holds this page's alone: many more may wait than a page has.
+        where (n.session_key in (
             select u.session_key
             from session_reaper.drain q
-            cross join lateral session_reaper.pending_since(q.drained_to) u))
+            cross join lateral session_reaper.pending_since(q.drained_to) u
+            where (after_key is null or u.session_key > after_key) and u.session_key <= last_key)) is not true
         order by s.:"session_key"
     loop
         digest := session_reaper.key_digest(session.session_key);
