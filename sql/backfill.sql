@@ -64,7 +64,7 @@ comment on function session_reaper.least_age() is
 -- After the installation, and whenever writes were not noted, every session has to be read. Asked for in the
 -- transaction that attaches the triggers, which waits for all writers: what they wrote before is in the table, what they
 -- write afterwards is in the queue. What is found may be older than everything, unless all had been read until a pause
--- began, the queue ran full or the links were lost.
+-- began, the queue ran full, the links were lost or a write could not be noted.
 create or replace function session_reaper.backfill_again(why text)
 returns void
 language sql
@@ -79,7 +79,7 @@ as $$
                 case when not t.complete then t.least_snapshot when n.was_noted then a.snapshot else '1:1:' end
             from session_reaper.age_of_unnoted() a
             cross join (
-                select why in ('overflow', 'truncated')
+                select why in ('overflow', 'truncated', 'missed')
                     or why = 'installed' and exists (select from session_reaper.pause p where p.noted)) n (was_noted)),
         complete = false, reason = why, begun_at = pg_catalog.clock_timestamp(), finished_at = null,
         sessions = 0, linked = 0, reached = null;

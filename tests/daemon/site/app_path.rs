@@ -397,21 +397,23 @@ async fn a_time_out_of_the_apps_leaves_the_work_to_the_daemon_and_a_cancel_cance
     }
 }
 
+/// A login that our trigger fails to note.
+async fn open_unnoted(database: &Database, user: i32) -> String {
+    let fail = "alter table session_reaper.pending_link add constraint broken check (session_key is null) not valid";
+    database.batch_execute(fail).await.unwrap();
+    let session = open(database, &data_of(user)).await;
+    let work_again = "alter table session_reaper.pending_link drop constraint broken";
+    database.batch_execute(work_again).await.unwrap();
+    session
+}
+
 /// P1: what nobody noted may be anybody's.
 #[tokio::test]
 async fn a_save_that_cannot_be_noted_succeeds_and_every_session_is_read_before_anything_settles() {
     let database = Database::create().await;
     read_table(&database).await;
     let user = database.users(1).await[0];
-    database
-        .batch_execute("alter table session_reaper.pending_link add constraint broken check (session_key is null) not valid")
-        .await
-        .unwrap();
-    let missed = open(&database, &data_of(user)).await;
-    database
-        .batch_execute("alter table session_reaper.pending_link drop constraint broken")
-        .await
-        .unwrap();
+    let missed = open_unnoted(&database, user).await;
     let (_, found) = problems(database.url()).await;
     assert!(
         found.contains("a write of a session could not be noted (SQLSTATE 23514)"),
@@ -430,6 +432,28 @@ async fn a_save_that_cannot_be_noted_succeeds_and_every_session_is_read_before_a
     let read_again =
         "select count(*) from session_reaper.backfill where complete and reason = 'missed'";
     assert_eq!(database.number(read_again).await, 1);
+}
+
+/// P2: nothing has settled since it was written, so it is younger than what had settled before.
+#[tokio::test]
+async fn a_login_that_could_not_be_noted_outlives_the_changes_that_had_settled_before() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    let _daemon = database.daemon().await;
+    database.sessions_backfilled().await;
+    database.change_password(user).await;
+    database.settled().await;
+    let session = open_unnoted(&database, user).await;
+    let read_again =
+        "select count(*) from session_reaper.backfill where complete and reason = 'missed'";
+    wait_until("all sessions have been read again", || async {
+        database.number(read_again).await == 1
+    })
+    .await;
+    database.settled().await;
+    let links = "select count(*) from session_reaper.user_session";
+    assert_eq!(database.number(links).await, 1);
+    assert!(exists(&database, &session).await);
 }
 
 /// The key of the one that is gone was known to have been opened anonymous, which says nothing of the other one.
