@@ -39,6 +39,10 @@ async fn pause_on(client: &mut Client, settings: &settings::Site) -> Result<(Pau
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
     preconditions::check(client, &site).await?;
+    // What resume refuses is refused now: a site that stays paused is open.
+    let settings = check::with_installed_roles(client, settings).await?;
+    check::forgets_nothing(client, &settings).await?;
+    preconditions::roles_exist(client, &settings).await?;
     replacement::drop_left_overs(client).await?;
     step_back(client, &site).await?;
     let pause = current_pause(client).await?.ok_or(Error::NotInstalled)?;

@@ -57,6 +57,7 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
     state::not_newer(client).await?;
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
+    let settings = &check::with_installed_roles(client, settings).await?;
     check::forgets_nothing(client, settings).await?;
     preconditions::roles_exist(client, settings).await?;
     prepare(client, &site).await?;

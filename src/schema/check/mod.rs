@@ -14,7 +14,7 @@ use super::{
     state,
 };
 use crate::{connection, settings};
-pub(super) use same::{forgets_nothing, same_site, site_digest};
+pub(super) use same::{forgets_nothing, same_site, site_digest, with_installed_roles};
 
 /// Refuses a schema that this release does not know, and a site whose foreign keys or triggers are not in place.
 ///

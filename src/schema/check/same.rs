@@ -57,6 +57,45 @@ pub(in crate::schema) async fn forgets_nothing(
     }
 }
 
+/// The settings, with the roles of the installation where they name none: who pauses and resumes around a migration, as
+/// Django's `migrate` does, need not know them. A pause that could not be ended would keep sessions alive that should end, and
+/// an app that had lost its rights could log nobody in.
+pub(in crate::schema) async fn with_installed_roles(
+    client: &Client,
+    settings: &settings::Site,
+) -> Result<settings::Site, Error> {
+    let mut settings = settings.clone();
+    if !has_table(client, "session_reaper.behaviour").await? {
+        return Ok(settings);
+    }
+    if settings.daemon_role.is_none() {
+        settings.daemon_role = functions::in_force(client, DAEMON_ROLE).await?;
+    }
+    if settings.app_roles.is_empty() {
+        settings.app_roles = roles_that_link(client).await?;
+    }
+    Ok(settings)
+}
+
+/// Those that may link a session, which only an app may beside the owner.
+async fn roles_that_link(client: &Client) -> Result<Vec<String>, Error> {
+    let rows = client
+        .query(
+            "-- schema::check::same::roles_that_link
+            select distinct r.rolname::text
+            from pg_catalog.pg_proc p
+            cross join lateral pg_catalog.aclexplode(p.proacl) a
+            join pg_catalog.pg_roles r on r.oid = a.grantee
+            where p.pronamespace = pg_catalog.to_regnamespace('session_reaper')
+              and p.proname = 'link_session'
+              and a.grantee <> p.proowner
+            order by 1",
+            &[],
+        )
+        .await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
 /// Tells one site's names from another's. Types may change: see `keys`.
 pub(in crate::schema) fn site_digest(site: &Site) -> String {
     let mut names = site.names();

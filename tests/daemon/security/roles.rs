@@ -5,8 +5,9 @@ use session_reaper::{
 };
 use tokio_postgres::{Client, error::SqlState};
 
-use crate::stage::{
-    Database, connect, log_in_as_app as log_in, program::run, server, target, wait_until,
+use crate::{
+    evict::cached::cached_site,
+    stage::{Database, connect, log_in_as_app as log_in, program::run, server, target, wait_until},
 };
 
 /// A database that its owner has migrated for an app and a daemon that own nothing. Roles are of the whole
@@ -161,6 +162,32 @@ async fn a_role_that_nothing_was_granted_to_is_told_what_to_do() {
     let daemon = Daemon::new(roles.settings.clone(), nobody, Stop::default());
     let refused = daemon.run().await.unwrap_err().to_string();
     assert!(refused.contains("site.daemon_role"), "{refused}");
+}
+
+/// As Django's `migrate` does. Refused, resume would leave the site paused, and so open.
+#[tokio::test]
+async fn a_pause_by_somebody_who_does_not_name_the_daemons_role_ends_and_leaves_it_its_rights() {
+    let roles = Roles::create().await;
+    let (database, plain) = (&roles.database, Settings::default().site);
+    schema::pause(&database.target(), &plain).await.unwrap();
+    schema::resume(&database.target(), &plain).await.unwrap();
+    let daemon = target(&roles.url("the daemon "));
+    let _daemon = database.daemon_at(roles.settings.clone(), daemon).await;
+    let user = database.users(1).await[0];
+    let sessions = log_in(&roles.app().await, &[user]).await;
+    database.change_password(user).await;
+    database.settled().await;
+    assert_eq!(database.count(&sessions).await, 0);
+}
+
+#[tokio::test]
+async fn a_pause_that_nobody_could_end_with_these_settings_is_refused() {
+    let database = cached_site().await;
+    let paused = schema::pause(&database.target(), &Settings::default().site).await;
+    let refused = paused.unwrap_err().to_string();
+    assert!(refused.contains("knows of a cache"), "{refused}");
+    let pauses = "select count(*) from session_reaper.pause";
+    assert_eq!(database.number(pauses).await, 0);
 }
 
 /// Users in a schema that the daemon may not enter are none of its business: functions of ours look there.
