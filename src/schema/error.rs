@@ -53,6 +53,10 @@ pub enum Error {
         "the installation gave rights to {role}, and these settings name no site.daemon_role, so that its daemon would lose them: give the settings of the service (--config FILE or SESSION_REAPER_CONFIG), or name the role that the daemon connects as from now on"
     )]
     ForgetsRole { role: String },
+    #[error(
+        "the installation lets {role} link sessions, and these settings name no site.app_roles, so that the app could log nobody in any more: give the settings of the service (--config FILE or SESSION_REAPER_CONFIG), or name the roles; if none shall link any more, first say: revoke execute on function session_reaper.link_session from {role}"
+    )]
+    ForgetsApp { role: String },
     #[error("the function session_reaper.{name} is missing: run `session-reaper migrate`")]
     NoFunction { name: String },
     #[error(

@@ -51,10 +51,19 @@ pub(in crate::schema) async fn forgets_nothing(
     if settings.cached == Cached::Unsaid && attached.iter().any(triggers::Attached::evicts) {
         return Err(Error::ForgetsCache);
     }
-    match functions::in_force(client, DAEMON_ROLE).await? {
-        Some(role) if settings.daemon_role.is_none() => Err(Error::ForgetsRole { role }),
-        _ => Ok(()),
+    if let Some(role) = functions::in_force(client, DAEMON_ROLE).await?
+        && settings.daemon_role.is_none()
+    {
+        return Err(Error::ForgetsRole { role });
     }
+    if let [first, ..] = &roles_that_link(client).await?[..]
+        && settings.app_roles.is_empty()
+    {
+        return Err(Error::ForgetsApp {
+            role: first.clone(),
+        });
+    }
+    Ok(())
 }
 
 /// The settings, with the roles of the installation where they name none: who pauses and resumes around a migration, as

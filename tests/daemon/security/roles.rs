@@ -181,6 +181,21 @@ async fn a_pause_by_somebody_who_does_not_name_the_daemons_role_ends_and_leaves_
 }
 
 #[tokio::test]
+async fn an_installation_that_would_take_the_apps_right_to_link_away_unasked_is_refused() {
+    let roles = Roles::create().await;
+    let (database, mut settings) = (&roles.database, roles.settings.site.clone());
+    settings.app_roles.clear();
+    let migrate = async || schema::migrate(&database.target(), &settings).await;
+    let refused = migrate().await.unwrap_err().to_string();
+    assert!(refused.contains("no site.app_roles"), "{refused}");
+    let user = database.users(1).await[0];
+    log_in(&roles.app().await, &[user]).await;
+    let (_, revoke) = refused.rsplit_once("first say: ").unwrap();
+    database.batch_execute(revoke).await.unwrap();
+    migrate().await.unwrap();
+}
+
+#[tokio::test]
 async fn a_pause_that_nobody_could_end_with_these_settings_is_refused() {
     let database = cached_site().await;
     let paused = schema::pause(&database.target(), &Settings::default().site).await;
