@@ -31,7 +31,8 @@ comment on function session_reaper.credential_changed() is
     'Asks for the sessions of a user to end whose watched column has changed. Arguments: reason and policy.';
 
 -- The same for a table beside the users, whose column for the user has to be looked up for each row. A function of
--- its own, so that a bulk change of passwords does not pay for that.
+-- its own, so that a bulk change of passwords does not pay for that. What stands in that column is the app's own affair: what
+-- is no key names no user, and one that is gone names nobody who could be asked for (P8).
 create or replace function session_reaper.factor_changed()
 returns trigger
 language plpgsql
@@ -39,12 +40,26 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    owner_column name := session_reaper.column_now(tg_relid, tg_argv[2]::smallint, tg_argv[3]);
     changed record := case when tg_op = 'DELETE' then old else new end;
     user_id :user_key_type;
 begin
-    execute pg_catalog.format('select ($1).%I', session_reaper.column_now(tg_relid, tg_argv[2]::smallint, tg_argv[3]))
-        into user_id using changed;
-    if user_id is not null and coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') <> 'on' then
+    if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') = 'on' then
+        return null;
+    end if;
+    if owner_column is null then
+        -- undefined_column
+        perform session_reaper.miss('change', '42703');
+        return null;
+    end if;
+    begin
+        execute pg_catalog.format('select ($1).%I', owner_column) into user_id using changed;
+    exception
+        -- A domain has checks of its own.
+        when data_exception or check_violation then
+            return null;
+    end;
+    if user_id is not null then
         perform session_reaper.request_change(user_id, tg_argv[0], tg_argv[1]);
     end if;
     return null;
