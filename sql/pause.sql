@@ -155,8 +155,6 @@ begin
             return null;
         end if;
         perform session_reaper.follow_session(cast(from_key as :session_key_base_type), cast(to_key as :session_key_base_type));
-        -- Without the foreign key, the link of a session that is gone is still there.
-        delete from session_reaper.user_session l where l.session_key = cast(to_key as :session_key_base_type);
         update session_reaper.user_session l
         set session_key = cast(to_key as :session_key_base_type)
         where l.session_key = cast(from_key as :session_key_base_type);

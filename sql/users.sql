@@ -367,7 +367,8 @@ $$;
 comment on function session_reaper.follow_pending_link(:session_key_base_type, :session_key_base_type) is
     'Lets what was noted to be read follow a session when its key changes. For the functions of this schema only.';
 
--- Only what revocations ask for may fail the app's statement. Where the rest fails, every session is read again.
+-- Only what revocations ask for may fail the app's statement. Where the rest fails, every session is read again. A session that
+-- went where no foreign key fires, or during a pause, has left its link; one that gets its key needs the place (P8).
 create or replace function session_reaper.follow_session(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
@@ -376,6 +377,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform session_reaper.follow_revoked(from_key, to_key);
+    delete from session_reaper.user_session l where l.session_key = to_key;
     begin
         perform session_reaper.follow_kept(from_key, to_key);
         if :reads then
