@@ -34,8 +34,12 @@ language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
+declare
+    -- With its length: what is too long is no key either.
+    key session_reaper.revocation.user_id%type;
 begin
-    return cast(given as :user_key_type);
+    key := given;
+    return key;
 exception
     when data_exception or check_violation then
         return null;

@@ -42,7 +42,8 @@ as $$
 declare
     owner_column name := session_reaper.column_now(tg_relid, tg_argv[2]::smallint, tg_argv[3]);
     changed record := case when tg_op = 'DELETE' then old else new end;
-    user_id :user_key_type;
+    -- With its length: what is too long is no key either.
+    user_id session_reaper.revocation.user_id%type;
 begin
     if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') = 'on' then
         return null;

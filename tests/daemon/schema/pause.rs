@@ -4,13 +4,17 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use session_reaper::demo::site;
+use session_reaper::{
+    demo::site,
+    schema,
+    settings::{Event, Policy, Settings, Watched},
+};
 use tokio_postgres::{Client, types::ToSql};
 
 use crate::stage::{
     Database, Running,
     program::{self, Daemon, run},
-    wait_until,
+    server, wait_until,
 };
 
 async fn pause(database: &Database) -> String {
@@ -768,4 +772,44 @@ async fn a_session_that_is_to_end_and_gets_another_key_during_the_pause_ends() {
     let _daemon = database.daemon().await;
     database.settled().await;
     assert_eq!(database.count(&["new".to_owned(), long]).await, 0);
+}
+
+/// A text that is too long for a key is of its type all the same.
+#[tokio::test]
+async fn what_is_too_long_for_a_key_names_nobody_at_any_time() {
+    let database = Database::create_bare(server()).await;
+    let user = database.users(1).await[0];
+    execute(
+        &database,
+        "alter table auth_user alter column id drop identity;
+        alter table auth_user alter column id type varchar(8) using id::text;
+        create table mfa (owner text, secret text)",
+    )
+    .await;
+    let mut settings = Settings::default();
+    settings.site.watch = Some(vec![Watched {
+        table: Some("mfa".to_owned()),
+        user_column: Some("owner".to_owned()),
+        column: "secret".to_owned(),
+        becomes: None,
+        on: Event::Insert,
+        policy: Policy::Others,
+        reason: None,
+    }]);
+    database.migrate_with(&settings).await;
+    execute(&database, "insert into mfa values ('somebody else', 'a')").await;
+    schema::pause(&database.target(), &settings.site)
+        .await
+        .unwrap();
+    execute(
+        &database,
+        &format!(
+            "insert into mfa values ('somebody else', 'b'); insert into mfa values ('{user}', 'c')"
+        ),
+    )
+    .await;
+    let resumed = schema::resume(&database.target(), &settings.site)
+        .await
+        .unwrap();
+    assert_eq!((resumed.without_key, resumed.waited), (1, 1));
 }
