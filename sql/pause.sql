@@ -16,7 +16,7 @@ exception when data_exception then
     insert into session_reaper.change default values on conflict on constraint change_is_one_a_transaction do nothing;
     insert into session_reaper.paused_request (change_id, user_key, reason, policy, keep_digest)
     select c.id, for_user, why, under_policy,
-        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex')
+        session_reaper.keep_digest(nullif(keep_session, ''))
     from session_reaper.change c
     where c.xid = pg_catalog.pg_current_xact_id() and c.begun_at = pg_catalog.now();
 end
