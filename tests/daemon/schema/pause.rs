@@ -7,7 +7,7 @@ use serde_json::Value;
 use session_reaper::{
     demo::site,
     schema,
-    settings::{Event, Policy, Settings, Watched},
+    settings::{Event, Policy, Settings, Site, Watched},
 };
 use tokio_postgres::{Client, types::ToSql};
 
@@ -812,4 +812,47 @@ async fn what_is_too_long_for_a_key_names_nobody_at_any_time() {
         .await
         .unwrap();
     assert_eq!((resumed.without_key, resumed.waited), (1, 1));
+}
+
+/// What its change of a password asked for goes along, though the new key does not fit our type yet.
+#[tokio::test]
+async fn a_user_who_gets_a_key_that_does_not_fit_yet_takes_along_what_was_asked_for() {
+    let database = Database::create_bare(server()).await;
+    let column = "alter table django_session add column user_id integer references auth_user on update cascade";
+    execute(&database, column).await;
+    let mut settings = Settings::default();
+    settings.site = Site {
+        user_column: Some("user_id".to_owned()),
+        data_column: None,
+        codec: None,
+        ..settings.site
+    };
+    database.migrate_with(&settings).await;
+    let user = database.users(1).await[0];
+    let open = |key: &str, user: i64| {
+        format!("insert into django_session values ('{key}', '', now() + interval '1 day', {user})")
+    };
+    execute(&database, &open("old", user.into())).await;
+    schema::pause(&database.target(), &settings.site)
+        .await
+        .unwrap();
+    change(&database, user.into()).await;
+    execute(
+        &database,
+        &format!(
+            "alter table auth_user alter column id type bigint;
+            alter table django_session alter column user_id type bigint;
+            update auth_user set id = 3000000000 where id = {user};
+            update auth_user set id = 3000000001 where id = 3000000000"
+        ),
+    )
+    .await;
+    schema::resume(&database.target(), &settings.site)
+        .await
+        .unwrap();
+    execute(&database, &open("new", 3_000_000_001)).await;
+    let _daemon = database.daemon_with(settings).await;
+    database.settled().await;
+    assert_eq!(database.count(&["old".to_owned()]).await, 0);
+    assert_eq!(database.count(&["new".to_owned()]).await, 1);
 }
