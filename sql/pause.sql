@@ -4,7 +4,7 @@
 -- that is fine for so long. Changes are noted as ever (P3), and wait.
 
 -- A key that does not fit our own type yet, such as the first one beyond integer, is kept as text until resume has
--- changed that type.
+-- changed that type. A domain has checks of its own.
 create or replace function session_reaper.request_in_pause(for_user text, why text, under_policy text, keep_session text)
 returns void
 language plpgsql
@@ -12,7 +12,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform session_reaper.request('user', cast(for_user as :user_key_type), why, under_policy, keep_session);
-exception when data_exception then
+exception when data_exception or check_violation then
     insert into session_reaper.change default values on conflict on constraint change_is_one_a_transaction do nothing;
     insert into session_reaper.paused_request (change_id, user_key, reason, policy, keep_digest)
     select c.id, for_user, why, under_policy,
@@ -94,7 +94,7 @@ begin
         perform session_reaper.end_sessions_of_deleted(cast(user_id as :user_key_type));
     end if;
     return null;
-exception when data_exception then
+exception when data_exception or check_violation then
     return null;
 end
 $$;
@@ -155,7 +155,7 @@ begin
         update session_reaper.user_session l
         set user_id = cast(to_key as :user_key_type)
         where l.user_id = cast(from_key as :user_key_type);
-    exception when data_exception then
+    exception when data_exception or check_violation then
         perform session_reaper.follow_user_as_text(from_key, to_key);
     end;
     return null;
@@ -218,14 +218,14 @@ begin
             return null;
         end if;
         perform session_reaper.follow_session(cast(from_key as :session_key_base_type), cast(to_key as :session_key_base_type));
-    exception when data_exception then
+    exception when data_exception or check_violation then
         perform session_reaper.lose_no_key(from_key);
     end;
     begin
         update session_reaper.user_session l
         set session_key = cast(to_key as :session_key_base_type)
         where l.session_key = cast(from_key as :session_key_base_type);
-    exception when data_exception or unique_violation then
+    exception when data_exception or check_violation or unique_violation then
         null;
     end;
     return null;

@@ -777,41 +777,46 @@ async fn a_session_that_is_to_end_and_gets_another_key_during_the_pause_ends() {
 /// A text that is too long for a key is of its type all the same.
 #[tokio::test]
 async fn what_is_too_long_for_a_key_names_nobody_at_any_time() {
-    let database = Database::create_bare(server()).await;
-    let user = database.users(1).await[0];
-    execute(
-        &database,
-        "alter table auth_user alter column id drop identity;
-        alter table auth_user alter column id type varchar(8) using id::text;
-        create table mfa (owner text, secret text)",
-    )
-    .await;
-    let mut settings = Settings::default();
-    settings.site.watch = Some(vec![Watched {
-        table: Some("mfa".to_owned()),
-        user_column: Some("owner".to_owned()),
-        column: "secret".to_owned(),
-        becomes: None,
-        on: Event::Insert,
-        policy: Policy::Others,
-        reason: None,
-    }]);
-    database.migrate_with(&settings).await;
-    execute(&database, "insert into mfa values ('somebody else', 'a')").await;
-    schema::pause(&database.target(), &settings.site)
-        .await
-        .unwrap();
-    execute(
+    for key in ["varchar(8)", "short"] {
+        let database = Database::create_bare(server()).await;
+        let user = database.users(1).await[0];
+        execute(
+            &database,
+            &format!(
+                "create domain short as text check (length(value) <= 8);
+            alter table auth_user alter column id drop identity;
+            alter table auth_user alter column id type {key} using id::text;
+            create table mfa (owner text, secret text)"
+            ),
+        )
+        .await;
+        let mut settings = Settings::default();
+        settings.site.watch = Some(vec![Watched {
+            table: Some("mfa".to_owned()),
+            user_column: Some("owner".to_owned()),
+            column: "secret".to_owned(),
+            becomes: None,
+            on: Event::Insert,
+            policy: Policy::Others,
+            reason: None,
+        }]);
+        database.migrate_with(&settings).await;
+        execute(&database, "insert into mfa values ('somebody else', 'a')").await;
+        schema::pause(&database.target(), &settings.site)
+            .await
+            .unwrap();
+        execute(
         &database,
         &format!(
             "insert into mfa values ('somebody else', 'b'); insert into mfa values ('{user}', 'c')"
         ),
     )
     .await;
-    let resumed = schema::resume(&database.target(), &settings.site)
-        .await
-        .unwrap();
-    assert_eq!((resumed.without_key, resumed.waited), (1, 1));
+        let resumed = schema::resume(&database.target(), &settings.site)
+            .await
+            .unwrap();
+        assert_eq!((resumed.without_key, resumed.waited), (1, 1), "{key}");
+    }
 }
 
 /// What its change of a password asked for goes along, though the new key does not fit our type yet.
