@@ -18,7 +18,7 @@ begin
     -- Every user after the first of a bulk change pays for this one statement only.
     insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest, place)
     select c.id, for_scope, for_user, why, under_policy,
-        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex'),
+        session_reaper.keep_digest(nullif(keep_session, '')),
         asked / 50 + (
             select pg_catalog.count(*)
             from (

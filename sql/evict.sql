@@ -119,7 +119,7 @@ begin
     perform session_reaper.note_deleted(cast(session_key as :session_key_base_type));
     return null;
 exception
-    when data_exception then
+    when data_exception or check_violation then
         return null;
     when others or assert_failure then
         perform session_reaper.miss('eviction', sqlstate);

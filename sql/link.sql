@@ -20,7 +20,9 @@ comment on function session_reaper.lock_session(:session_key_base_type) is
     'Locks a session; false if it is gone. For the functions of this schema only.';
 
 -- The call for an app that would rather not handle errors: it locks both rows before it inserts, so that the
--- foreign keys cannot fail. A failed one would write the session key into the server's log (P7).
+-- foreign keys cannot fail. A failed one would write the session key into the server's log (P7), as would a constraint or a
+-- trigger that somebody else has made. What that objects to fails the login, since a session that nobody knows the user of
+-- would outlive every change (P1), but in other words.
 create or replace function session_reaper.link_session(
     session_key :session_key_type, user_id :user_key_type, credential_version text default null)
 returns boolean
@@ -40,8 +42,13 @@ begin
         -- The daemon may have found the same user in the session already, and knows of no version.
         where l.user_id is distinct from excluded.user_id or excluded.credential_version is not null;
     return true;
-exception when foreign_key_violation then
-    return false;
+exception
+    when foreign_key_violation then
+        return false;
+    when others or assert_failure then
+        raise exception 'session-reaper could not link the session (SQLSTATE %)', sqlstate using
+            errcode = sqlstate,
+            hint = 'What the database said is left out, because it may quote the session key. If a constraint or a trigger objects, somebody else has put it on session_reaper.user_session.';
 end
 $$;
 

@@ -4,7 +4,7 @@
 -- that is fine for so long. Changes are noted as ever (P3), and wait.
 
 -- A key that does not fit our own type yet, such as the first one beyond integer, is kept as text until resume has
--- changed that type.
+-- changed that type. A domain has checks of its own.
 create or replace function session_reaper.request_in_pause(for_user text, why text, under_policy text, keep_session text)
 returns void
 language plpgsql
@@ -12,11 +12,11 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform session_reaper.request('user', cast(for_user as :user_key_type), why, under_policy, keep_session);
-exception when data_exception then
+exception when data_exception or check_violation then
     insert into session_reaper.change default values on conflict on constraint change_is_one_a_transaction do nothing;
     insert into session_reaper.paused_request (change_id, user_key, reason, policy, keep_digest)
     select c.id, for_user, why, under_policy,
-        pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(nullif(keep_session, ''), 'UTF8')), 'hex')
+        session_reaper.keep_digest(nullif(keep_session, ''))
     from session_reaper.change c
     where c.xid = pg_catalog.pg_current_xact_id() and c.begun_at = pg_catalog.now();
 end
@@ -94,13 +94,37 @@ begin
         perform session_reaper.end_sessions_of_deleted(cast(user_id as :user_key_type));
     end if;
     return null;
-exception when data_exception then
+exception when data_exception or check_violation then
     return null;
 end
 $$;
 
 comment on function session_reaper.paused_user_deleted() is
     'What user_deleted() does, without naming a column. Arguments: number and name of the users'' key.';
+
+-- What was asked for follows a user to, and from, a key that does not fit our type, as text (P3).
+create or replace function session_reaper.follow_user_as_text(from_key text, to_key text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    update session_reaper.paused_request p set user_key = to_key where p.user_key = from_key;
+    insert into session_reaper.paused_request (change_id, user_key, reason, policy, keep_digest)
+    select r.change_id, to_key, r.reason, r.policy, r.keep_digest
+    from session_reaper.revocation r
+    where r.user_id = session_reaper.user_key_of(from_key) and r.scope = 'user' and r.state <> 'settled'
+    order by r.id;
+exception when others or assert_failure then
+    if not session_reaper.is_replica() then
+        raise;
+    end if;
+    perform session_reaper.miss('change', sqlstate);
+end
+$$;
+
+comment on function session_reaper.follow_user_as_text(text, text) is
+    'Lets open revocations follow a user whose old or new key does not fit our type before session-reaper resume. For the functions of this schema only.';
 
 -- The foreign keys are gone for as long, so the links follow here. To a key that does not fit our type they cannot:
 -- resume drops them, and their sessions count as not read yet.
@@ -115,8 +139,13 @@ declare
     from_key text;
     to_key text;
 begin
-    execute pg_catalog.format('select ($1).%1$I::text, ($2).%1$I::text', key) into from_key, to_key using old, new;
-    if from_key is distinct from to_key then
+    if key is not null then
+        execute pg_catalog.format('select ($1).%1$I::text, ($2).%1$I::text', key) into from_key, to_key using old, new;
+    end if;
+    if from_key is not distinct from to_key then
+        return null;
+    end if;
+    begin
         if session_reaper.is_replica() then
             perform session_reaper.follow_arrived_user(cast(from_key as :user_key_type), cast(to_key as :user_key_type));
             return null;
@@ -126,9 +155,9 @@ begin
         update session_reaper.user_session l
         set user_id = cast(to_key as :user_key_type)
         where l.user_id = cast(from_key as :user_key_type);
-    end if;
-    return null;
-exception when data_exception then
+    exception when data_exception or check_violation then
+        perform session_reaper.follow_user_as_text(from_key, to_key);
+    end;
     return null;
 end
 $$;
@@ -136,6 +165,35 @@ $$;
 comment on function session_reaper.paused_user_renamed() is
     'What user_renamed() and the foreign key do, without naming a column. Arguments: number and name of the users'' key.';
 
+-- There is no text to which the key of a session that is to end by name could go, so its new key has to wait (P3).
+create or replace function session_reaper.lose_no_key(from_key text)
+returns void
+language plpgsql
+set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if exists (
+        select
+        from session_reaper.revoked_key k
+        join session_reaper.revocation r on r.id = k.revocation_id
+        where k.session_key::text = from_key and r.state <> 'settled')
+    then
+        raise exception 'a session that session-reaper is to end cannot get a key yet that does not fit session-reaper''s own type'
+            using errcode = 'object_not_in_prerequisite_state', hint = 'Run session-reaper resume.';
+    end if;
+exception when others or assert_failure then
+    if not session_reaper.is_replica() then
+        raise;
+    end if;
+    perform session_reaper.miss('change', sqlstate);
+end
+$$;
+
+comment on function session_reaper.lose_no_key(text) is
+    'Fails where a revocation that is open names this session, but for what arrives by replication. For the functions of this schema only.';
+
+-- What was asked for is one thing, the link another: where somebody has linked the new key meanwhile, or it does not fit our
+-- type, the old link stays, and resume drops it.
 create or replace function session_reaper.paused_session_renamed()
 returns trigger
 language plpgsql
@@ -147,22 +205,29 @@ declare
     from_key text;
     to_key text;
 begin
-    execute pg_catalog.format('select ($1).%1$I::text, ($2).%1$I::text', key) into from_key, to_key using old, new;
-    if from_key is distinct from to_key then
+    if key is not null then
+        execute pg_catalog.format('select ($1).%1$I::text, ($2).%1$I::text', key) into from_key, to_key using old, new;
+    end if;
+    if from_key is not distinct from to_key then
+        return null;
+    end if;
+    begin
         if session_reaper.is_replica() then
             perform session_reaper.follow_arrived_session(
                 cast(from_key as :session_key_base_type), cast(to_key as :session_key_base_type));
             return null;
         end if;
         perform session_reaper.follow_session(cast(from_key as :session_key_base_type), cast(to_key as :session_key_base_type));
-        -- Without the foreign key, the link of a session that is gone is still there.
-        delete from session_reaper.user_session l where l.session_key = cast(to_key as :session_key_base_type);
+    exception when data_exception or check_violation then
+        perform session_reaper.lose_no_key(from_key);
+    end;
+    begin
         update session_reaper.user_session l
         set session_key = cast(to_key as :session_key_base_type)
         where l.session_key = cast(from_key as :session_key_base_type);
-    end if;
-    return null;
-exception when data_exception or unique_violation then
+    exception when data_exception or check_violation or unique_violation then
+        null;
+    end;
     return null;
 end
 $$;

@@ -27,6 +27,28 @@ $$;
 comment on function session_reaper.find_user(text) is
     'The user whose key reads like this; null if it is no key of that type, or nobody''s.';
 
+-- What was noted as text while the site migrated need not be a key any more.
+create or replace function session_reaper.user_key_of(given text)
+returns :user_key_type
+language plpgsql
+stable
+set search_path = pg_catalog, pg_temp
+as $$
+declare
+    -- With its length: what is too long is no key either.
+    key session_reaper.revocation.user_id%type;
+begin
+    key := given;
+    return key;
+exception
+    when data_exception or check_violation then
+        return null;
+end
+$$;
+
+comment on function session_reaper.user_key_of(text) is
+    'A user''s key that was kept as text, whether or not there is such a user; null if it is no key. For the functions of this schema only.';
+
 create or replace function session_reaper.lock_user(wanted :user_key_type)
 returns boolean
 language plpgsql

@@ -31,7 +31,8 @@ comment on function session_reaper.credential_changed() is
     'Asks for the sessions of a user to end whose watched column has changed. Arguments: reason and policy.';
 
 -- The same for a table beside the users, whose column for the user has to be looked up for each row. A function of
--- its own, so that a bulk change of passwords does not pay for that.
+-- its own, so that a bulk change of passwords does not pay for that. What stands in that column is the app's own affair: what
+-- is no key names no user, and one that is gone names nobody who could be asked for (P8).
 create or replace function session_reaper.factor_changed()
 returns trigger
 language plpgsql
@@ -39,12 +40,27 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 declare
+    owner_column name := session_reaper.column_now(tg_relid, tg_argv[2]::smallint, tg_argv[3]);
     changed record := case when tg_op = 'DELETE' then old else new end;
-    user_id :user_key_type;
+    -- With its length: what is too long is no key either.
+    user_id session_reaper.revocation.user_id%type;
 begin
-    execute pg_catalog.format('select ($1).%I', session_reaper.column_now(tg_relid, tg_argv[2]::smallint, tg_argv[3]))
-        into user_id using changed;
-    if user_id is not null and coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') <> 'on' then
+    if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') = 'on' then
+        return null;
+    end if;
+    if owner_column is null then
+        -- undefined_column
+        perform session_reaper.miss('change', '42703');
+        return null;
+    end if;
+    begin
+        execute pg_catalog.format('select ($1).%I', owner_column) into user_id using changed;
+    exception
+        -- A domain has checks of its own.
+        when data_exception or check_violation then
+            return null;
+    end;
+    if user_id is not null then
         perform session_reaper.request_change(user_id, tg_argv[0], tg_argv[1]);
     end if;
     return null;
@@ -352,7 +368,8 @@ $$;
 comment on function session_reaper.follow_pending_link(:session_key_base_type, :session_key_base_type) is
     'Lets what was noted to be read follow a session when its key changes. For the functions of this schema only.';
 
--- Only what revocations ask for may fail the app's statement. Where the rest fails, every session is read again.
+-- Only what revocations ask for may fail the app's statement. Where the rest fails, every session is read again. A session that
+-- went where no foreign key fires, or during a pause, has left its link; one that gets its key needs the place (P8).
 create or replace function session_reaper.follow_session(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
@@ -361,6 +378,7 @@ set search_path = pg_catalog, pg_temp
 as $$
 begin
     perform session_reaper.follow_revoked(from_key, to_key);
+    delete from session_reaper.user_session l where l.session_key = to_key;
     begin
         perform session_reaper.follow_kept(from_key, to_key);
         if :reads then

@@ -34,17 +34,24 @@ comment on function session_reaper.is_older(xid8, timestamptz, pg_snapshot, xid8
 -- The key itself or its SHA-256 may be given to keep a session, so that no statement log need hold a key.
 -- Hashing what was given, whichever it was, means that our table never holds a key either (P7). A key of raw bytes is
 -- given in hex; as text it would depend on bytea_output.
+create or replace function session_reaper.keep_digest(keep_session text)
+returns text
+language sql
+immutable
+parallel safe
+return pg_catalog.encode(pg_catalog.sha256(:keep_session_bytes), 'hex');
+
+comment on function session_reaper.keep_digest(text) is
+    'What stands in revocation.keep_digest where an app asked to keep a session by this text.';
+
 create or replace function session_reaper.keep_digests(session_key :session_key_base_type)
 returns text[]
 language sql
 immutable
 parallel safe
 return array[
-    pg_catalog.encode(pg_catalog.sha256(pg_catalog.convert_to(:session_key_text, 'UTF8')), 'hex'),
-    pg_catalog.encode(
-        pg_catalog.sha256(pg_catalog.convert_to(
-            pg_catalog.encode(pg_catalog.sha256(:session_key_bytes), 'hex'), 'UTF8')),
-        'hex')];
+    session_reaper.keep_digest(:session_key_text),
+    session_reaper.keep_digest(pg_catalog.encode(pg_catalog.sha256(:session_key_bytes), 'hex'))];
 
 comment on function session_reaper.keep_digests(:session_key_base_type) is
     'What stands in revocation.keep_digest where an app asked to keep this session, by its key or by its key''s SHA-256.';

@@ -8,6 +8,7 @@ use crate::{
     process::shutdown::Stop,
     schema::{self, Resumed},
     settings::Settings,
+    wording::count_of,
     worker::passing::past_locks,
 };
 
@@ -54,6 +55,7 @@ fn as_json(resumed: &Resumed) -> serde_json::Value {
         "references": installed.references,
         "functions": installed.behaviour,
         "triggers": installed.triggers,
+        "requests_without_key": resumed.without_key,
         "revocations_waited": resumed.waited,
         "sessions_unlinked": resumed.unlinked,
     })
@@ -88,6 +90,12 @@ fn sentences(resumed: &Resumed) -> Vec<String> {
             "{table} was without our triggers for a while, as a table is that is created anew or restored with \
 --disable-triggers: changes made there meanwhile left no trace. If there may have been any, run `session-reaper \
 revoke --all`."
+        ));
+    }
+    if resumed.without_key > 0 {
+        sentences.push(format!(
+            "Left out {} whose user's key can be no user's any more.",
+            count_of(resumed.without_key, "request")
         ));
     }
     if resumed.waited > 0 {

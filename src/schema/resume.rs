@@ -33,6 +33,8 @@ pub struct Resumed {
     pub unwatched: Vec<String>,
     /// Everything that was put back.
     pub installed: Installed,
+    /// Requests that were left out, because what they name can be no user's key now.
+    pub without_key: i64,
     /// Revocations that waited and are worked on now.
     pub waited: i64,
     /// Sessions that are linked to nobody.
@@ -83,7 +85,8 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
     // What was written during the pause nobody has noted: where the daemon reads sessions, attaching its triggers has had
     // all of them read again.
     resumed.unlinked = unlinked::count(client, &site).await?;
-    end(client, &site).await?;
+    resumed.without_key = without_key(client).await?;
+    end(client).await?;
     resumed.waited = waiting(client).await?;
     Ok(resumed)
 }
@@ -150,20 +153,35 @@ async fn let_readers(client: &Client) -> Result<usize, Error> {
     Ok(rows.len())
 }
 
-/// What waited as text fits now. Daemons look at once, and not after their next poll.
-async fn end(client: &Client, site: &Site) -> Result<(), Error> {
-    let statements = format!(
-        "insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest, place)
-            select r.change_id, 'user', cast(r.user_key as {}), r.reason, r.policy, r.keep_digest,
+/// How many of those that wait as text are nobody's: one whose type has grown and shrunk again, or a column beside the users
+/// with something else in it.
+async fn without_key(client: &Client) -> Result<i64, Error> {
+    let row = client
+        .query_one(
+            "-- schema::resume::without_key
+            select count(*)
+            from session_reaper.paused_request r
+            where session_reaper.user_key_of(r.user_key) is null",
+            &[],
+        )
+        .await?;
+    Ok(row.get(0))
+}
+
+/// What waited as text fits now, and what does not holds up neither the rest nor the end of the pause (P8). Daemons look at
+/// once, and not after their next poll.
+async fn end(client: &Client) -> Result<(), Error> {
+    let statements = "insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest, place)
+            select r.change_id, 'user', k.user_id, r.reason, r.policy, r.keep_digest,
                 (row_number() over (partition by r.change_id order by r.id) - 1) / 50
             from session_reaper.paused_request r
+            cross join lateral session_reaper.user_key_of(r.user_key) k (user_id)
+            where k.user_id is not null
             order by r.id;
         delete from session_reaper.paused_request;
         delete from session_reaper.pause;
-        select session_reaper.announce()",
-        site.user_key.base_type
-    );
-    lock::execute(client, &[], "session_reaper.pause", &statements).await
+        select session_reaper.announce()";
+    lock::execute(client, &[], "session_reaper.pause", statements).await
 }
 
 async fn waiting(client: &Client) -> Result<i64, Error> {

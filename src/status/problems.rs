@@ -64,7 +64,7 @@ impl Status {
         });
         let missed = self.missed.iter().map(|(what, state)| {
             let consequence = match what.as_str() {
-                "change" => return format!("a password that arrived by replication has ended no session (SQLSTATE {state}): run `session-reaper revoke --all`"),
+                "change" => return format!("a change that should have ended sessions has ended none ({}): run `session-reaper revoke --all`", in_words(state)),
                 "write" => "no revocation settles before a daemon has read every session again",
                 _ => "the cache may still answer for sessions that the app has deleted, until they expire there",
             };

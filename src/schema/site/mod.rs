@@ -14,7 +14,7 @@ use super::Error;
 use crate::settings::{self, Cached};
 use catalog::{column, primary_key, require_plain_equality, require_unique, table};
 use expiry::Expiry;
-use table::{Column, Table};
+use table::{Column, Table, text_as_bytes};
 use template::{Variables, quote_identifier, quote_literal};
 use user_source::UserSource;
 use watch::Watch;
@@ -153,6 +153,7 @@ impl Site {
                 "session_key_bytes",
                 self.session_key.as_bytes("session_key"),
             ),
+            ("keep_session_bytes", text_as_bytes("keep_session")),
             ("link_key_bytes", self.session_key.as_bytes("l.session_key")),
             ("user_schema", self.users.schema.clone()),
             ("user_table", self.users.name.clone()),

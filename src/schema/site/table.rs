@@ -68,10 +68,15 @@ impl Column {
         if self.is(&Type::BYTEA) {
             value.to_owned()
         } else {
-            // A database of encoding SQL_ASCII does not know its text to be UTF-8, and would refuse what is not.
-            format!(
-                "pg_catalog.convert_to({value}::text, case pg_catalog.getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)"
-            )
+            text_as_bytes(value)
         }
     }
+}
+
+/// Any text as what a digest is made of. A database of encoding `SQL_ASCII` does not know its text to be UTF-8, and would
+/// refuse what is not.
+pub(super) fn text_as_bytes(value: &str) -> String {
+    format!(
+        "pg_catalog.convert_to({value}::text, case pg_catalog.getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)"
+    )
 }

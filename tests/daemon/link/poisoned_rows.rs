@@ -216,3 +216,51 @@ async fn a_site_whose_sessions_all_name_users_that_nobody_can_read_has_a_problem
     wait_until("it is linked", || async { links(&database).await == 1 }).await;
     assert_eq!(run(database.url(), &["status"]).await.code, Some(0));
 }
+
+/// Where the encoding is not known, keys may be of any bytes. Also of a user whose key does not fit before the site has migrated.
+#[tokio::test]
+async fn a_session_whose_key_is_no_text_can_be_kept_when_its_user_changes_the_password() {
+    let server = server_without_encoding().await;
+    for paused in [false, true] {
+        let database = Database::create_bare(&server).await;
+        database.migrate().await;
+        let mut user = i64::from(database.users(1).await[0]);
+        let sessions = format!(
+            r"insert into django_session values
+                (E'kept\xe9\xff', '', now() + interval '1 day'), (E'gone\xe9\xff', '', now() + interval '1 day');
+            select session_reaper.link_session(session_key, {user}) from django_session"
+        );
+        database.batch_execute(&sessions).await.unwrap();
+        if paused {
+            run(database.url(), &["pause"]).await.assert_done();
+            let grow = format!(
+                "alter table auth_user alter column id type bigint;
+                update auth_user set id = 3000000000 where id = {user}"
+            );
+            database.batch_execute(&grow).await.unwrap();
+            user = 3_000_000_000;
+        }
+        let change = format!(
+            r"begin;
+            set local session_reaper.keep_session = E'kept\xe9\xff';
+            update auth_user set password = 'new' where id = {user};
+            commit"
+        );
+        if let Err(error) = database.batch_execute(&change).await {
+            panic!("{paused}: {error:?}");
+        }
+        if paused {
+            run(database.url(), &["resume"]).await.assert_done();
+            let kept = r"select count(*) from session_reaper.revocation r
+                where r.keep_digest = encode(sha256('kept\351\377'::bytea), 'hex')";
+            assert_eq!(database.number(kept).await, 1);
+            continue;
+        }
+        let left = r"select count(*) from django_session where session_key = E'kept\xe9\xff'";
+        assert_eq!(database.number(left).await, 1);
+        assert_eq!(
+            database.number("select count(*) from django_session").await,
+            1
+        );
+    }
+}

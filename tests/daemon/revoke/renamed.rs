@@ -3,7 +3,7 @@
 use crate::stage::{
     Database,
     django::{data_of, exists, open, queued, read_table},
-    wait_until,
+    start_server, wait_until,
 };
 
 async fn rename(database: &Database, from: &str, to: &str) {
@@ -105,4 +105,41 @@ async fn one_that_is_renamed_while_the_table_is_being_read_is_read_once_more() {
     let _daemon = database.daemon().await;
     database.settled().await;
     assert!(!exists(&database, &"0".to_owned()).await);
+}
+
+/// A session that was deleted where no foreign key fires has left its link behind, which is in nobody's way (P8), and its key
+/// stays out of the server's log (P7).
+#[tokio::test]
+async fn a_session_may_get_the_key_of_a_link_whose_session_is_gone() {
+    let server = start_server(&[]);
+    for role in ["origin", "replica"] {
+        let database = Database::create_on(&server).await;
+        let users = database.users(2).await;
+        let session = database.log_in(users[0], 1).await.remove(0);
+        let gone = database.log_in(users[1], 1).await.remove(0);
+        database
+            .batch_execute("set session_replication_role = replica")
+            .await
+            .unwrap();
+        let delete = "delete from django_session where session_key = $1";
+        database.execute(delete, &[&gone]).await.unwrap();
+        database
+            .batch_execute(&format!("set session_replication_role = {role}"))
+            .await
+            .unwrap();
+        let links = "select count(*) from session_reaper.user_session";
+        assert_eq!(database.number(links).await, 2);
+        rename(&database, &session, &gone).await;
+        database
+            .batch_execute("reset session_replication_role")
+            .await
+            .unwrap();
+        assert_eq!(database.number(links).await, 1);
+        // Of whose key it has nothing is left.
+        database.change_password(users[1]).await;
+        assert!(exists(&database, &gone).await);
+        database.change_password(users[0]).await;
+        assert!(!exists(&database, &gone).await);
+        assert!(!server.log().contains(&gone), "{}", server.log());
+    }
 }

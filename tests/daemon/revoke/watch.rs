@@ -6,7 +6,7 @@ use session_reaper::{
     settings::{Event, Policy, Settings, Watched},
 };
 
-use crate::stage::{Database, server};
+use crate::stage::{Database, program::run, server};
 
 fn watched(table: Option<&str>, column: &str, on: Event, policy: Policy) -> Watched {
     Watched {
@@ -156,4 +156,71 @@ async fn two_watches_of_one_column_are_two_triggers() {
             .unwrap();
     }
     assert_eq!(reasons(&database).await, "true others, false others");
+}
+
+/// Anything may stand in a column of the app's own: of a value that is no key there is no user whose sessions could end (P8).
+#[tokio::test]
+async fn a_row_that_names_no_user_asks_for_nothing_and_fails_nothing() {
+    let database = Database::create_bare(server()).await;
+    database
+        .batch_execute("create table mfa (owner text, secret text)")
+        .await
+        .unwrap();
+    let watch = [Event::Insert, Event::Update, Event::Delete].map(|event| Watched {
+        user_column: Some("owner".to_owned()),
+        ..watched(Some("mfa"), "secret", event, Policy::Others)
+    });
+    migrate(&database, Some(watch.to_vec())).await;
+    let user = database.users(1).await[0];
+    let sessions = database.log_in(user, 1).await;
+    for role in ["origin", "replica"] {
+        for owner in ["system", "", "3000000000", "1; drop"] {
+            let statements = format!(
+                "set session_replication_role = {role};
+                insert into mfa values ('{owner}', 'a');
+                update mfa set secret = 'b';
+                delete from mfa;
+                reset session_replication_role"
+            );
+            if let Err(error) = database.batch_execute(&statements).await {
+                panic!("{role}, {owner}: {error:?}");
+            }
+        }
+    }
+    assert_eq!(reasons(&database).await, "");
+    assert_eq!(database.count(&sessions).await, 1);
+    let insert = "insert into mfa values ($1, 'a')";
+    database
+        .execute(insert, &[&user.to_string()])
+        .await
+        .unwrap();
+    assert_eq!(reasons(&database).await, "secret others");
+    assert_eq!(database.count(&sessions).await, 0);
+}
+
+/// Nobody can say any more whose it was, which has to be known: `status` has it among the problems.
+#[tokio::test]
+async fn a_table_whose_user_column_is_gone_can_be_written_and_what_is_missed_is_noted() {
+    let database = Database::create_bare(server()).await;
+    database
+        .batch_execute("create table mfa (user_id integer, secret text)")
+        .await
+        .unwrap();
+    let watch = vec![watched(
+        Some("mfa"),
+        "secret",
+        Event::Insert,
+        Policy::Others,
+    )];
+    migrate(&database, Some(watch)).await;
+    let statements = "alter table mfa drop column user_id; insert into mfa values ('a'); insert into mfa values ('b')";
+    database.batch_execute(statements).await.unwrap();
+    let missed =
+        "select count(*) from session_reaper.missed where what = 'change' and sqlstate = '42703'";
+    assert_eq!(database.number(missed).await, 1);
+    let status = run(database.url(), &["status"]).await.stdout;
+    assert!(
+        status.contains("a change that should have ended sessions has ended none (SQLSTATE 42703"),
+        "{status}"
+    );
 }

@@ -4,13 +4,17 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use session_reaper::demo::site;
-use tokio_postgres::Client;
+use session_reaper::{
+    demo::site,
+    schema,
+    settings::{Event, Policy, Settings, Site, Watched},
+};
+use tokio_postgres::{Client, types::ToSql};
 
 use crate::stage::{
     Database, Running,
     program::{self, Daemon, run},
-    wait_until,
+    server, wait_until,
 };
 
 async fn pause(database: &Database) -> String {
@@ -678,4 +682,182 @@ async fn a_daemon_that_starts_while_a_pause_begins_waits_for_its_end() {
     daemon.says("paused").await;
     run(database.url(), &["resume"]).await.assert_done();
     daemon.serves().await;
+}
+
+/// Nor is the site left paused, that is open, for a key that nobody can have any more.
+#[tokio::test]
+async fn a_request_for_nobody_holds_up_neither_the_others_nor_the_end_of_the_pause() {
+    let database = Database::create().await;
+    let (user, sessions) = somebody(&database).await;
+    let (grown, _) = somebody(&database).await;
+    pause(&database).await;
+    execute(
+        &database,
+        &format!(
+            "alter table auth_user alter column id type bigint;
+            update auth_user set id = 3000000000 where id = {grown};
+            update auth_user set password = 'new' where id = 3000000000;
+            delete from auth_user where id = 3000000000;
+            alter table auth_user alter column id type integer"
+        ),
+    )
+    .await;
+    change(&database, user).await;
+    let waiting = "select count(*) from session_reaper.paused_request";
+    assert_eq!(database.number(waiting).await, 1);
+    let said = resume(&database).await;
+    assert!(
+        said.contains("Left out 1 request whose user's key can be no user's any more."),
+        "{said}"
+    );
+    assert_eq!(database.number(waiting).await, 0);
+    let _daemon = database.daemon().await;
+    database.settled().await;
+    assert_eq!(database.count(&sessions).await, 0);
+}
+
+/// One whose new key somebody has linked meanwhile, and one whose new key does not fit our type yet.
+#[tokio::test]
+async fn a_session_that_is_to_end_and_gets_another_key_during_the_pause_ends() {
+    let database = Database::create().await;
+    let (user, sessions) = somebody(&database).await;
+    pause(&database).await;
+    let revoke = "select session_reaper.revoke_session($1::text::varchar)";
+    for session in &sessions {
+        database.query(revoke, &[session]).await.unwrap();
+    }
+    let mut other = database.connect().await;
+    let link = other.transaction().await.unwrap();
+    link.batch_execute(&format!(
+        "insert into session_reaper.user_session (session_key, user_id) values ('new', {user})"
+    ))
+    .await
+    .unwrap();
+    let rename = "update django_session set session_key = $2 where session_key = $1";
+    let keys: [&(dyn ToSql + Sync); 2] = [&sessions[0], &"new"];
+    let (renamed, ()) = tokio::join!(database.execute(rename, &keys), async {
+        let watcher = database.connect().await;
+        wait_until("it waits for the link", async || {
+            let waiting = "select count(*) from pg_stat_activity
+                where datname = current_database() and wait_event_type = 'Lock'";
+            let row = watcher.query_one(waiting, &[]).await.unwrap();
+            row.get::<_, i64>(0) > 0
+        })
+        .await;
+        link.commit().await.unwrap();
+    });
+    assert_eq!(renamed.unwrap(), 1);
+    execute(
+        &database,
+        "alter table django_session alter column session_key type varchar(64)",
+    )
+    .await;
+    // It would be lost, so it has to be said.
+    let long = "l".repeat(50);
+    let refused = database
+        .execute(rename, &[&sessions[1], &long])
+        .await
+        .unwrap_err();
+    let refused = refused.as_db_error().unwrap();
+    assert_eq!(refused.code().code(), "55000", "{refused}");
+    assert!(refused.message().contains("session-reaper"), "{refused}");
+    resume(&database).await;
+    assert_eq!(
+        database
+            .execute(rename, &[&sessions[1], &long])
+            .await
+            .unwrap(),
+        1
+    );
+    let _daemon = database.daemon().await;
+    database.settled().await;
+    assert_eq!(database.count(&["new".to_owned(), long]).await, 0);
+}
+
+/// A text that is too long for a key is of its type all the same.
+#[tokio::test]
+async fn what_is_too_long_for_a_key_names_nobody_at_any_time() {
+    for key in ["varchar(8)", "short"] {
+        let database = Database::create_bare(server()).await;
+        let user = database.users(1).await[0];
+        execute(
+            &database,
+            &format!(
+                "create domain short as text check (length(value) <= 8);
+            alter table auth_user alter column id drop identity;
+            alter table auth_user alter column id type {key} using id::text;
+            create table mfa (owner text, secret text)"
+            ),
+        )
+        .await;
+        let mut settings = Settings::default();
+        settings.site.watch = Some(vec![Watched {
+            table: Some("mfa".to_owned()),
+            user_column: Some("owner".to_owned()),
+            column: "secret".to_owned(),
+            becomes: None,
+            on: Event::Insert,
+            policy: Policy::Others,
+            reason: None,
+        }]);
+        database.migrate_with(&settings).await;
+        execute(&database, "insert into mfa values ('somebody else', 'a')").await;
+        schema::pause(&database.target(), &settings.site)
+            .await
+            .unwrap();
+        execute(
+        &database,
+        &format!(
+            "insert into mfa values ('somebody else', 'b'); insert into mfa values ('{user}', 'c')"
+        ),
+    )
+    .await;
+        let resumed = schema::resume(&database.target(), &settings.site)
+            .await
+            .unwrap();
+        assert_eq!((resumed.without_key, resumed.waited), (1, 1), "{key}");
+    }
+}
+
+/// What its change of a password asked for goes along, though the new key does not fit our type yet.
+#[tokio::test]
+async fn a_user_who_gets_a_key_that_does_not_fit_yet_takes_along_what_was_asked_for() {
+    let database = Database::create_bare(server()).await;
+    let column = "alter table django_session add column user_id integer references auth_user on update cascade";
+    execute(&database, column).await;
+    let mut settings = Settings::default();
+    settings.site = Site {
+        user_column: Some("user_id".to_owned()),
+        data_column: None,
+        codec: None,
+        ..settings.site
+    };
+    database.migrate_with(&settings).await;
+    let user = database.users(1).await[0];
+    let open = |key: &str, user: i64| {
+        format!("insert into django_session values ('{key}', '', now() + interval '1 day', {user})")
+    };
+    execute(&database, &open("old", user.into())).await;
+    schema::pause(&database.target(), &settings.site)
+        .await
+        .unwrap();
+    change(&database, user.into()).await;
+    execute(
+        &database,
+        &format!(
+            "alter table auth_user alter column id type bigint;
+            alter table django_session alter column user_id type bigint;
+            update auth_user set id = 3000000000 where id = {user};
+            update auth_user set id = 3000000001 where id = 3000000000"
+        ),
+    )
+    .await;
+    schema::resume(&database.target(), &settings.site)
+        .await
+        .unwrap();
+    execute(&database, &open("new", 3_000_000_001)).await;
+    let _daemon = database.daemon_with(settings).await;
+    database.settled().await;
+    assert_eq!(database.count(&["old".to_owned()]).await, 0);
+    assert_eq!(database.count(&["new".to_owned()]).await, 1);
 }

@@ -99,3 +99,38 @@ async fn what_a_trigger_of_the_sites_says_is_not_repeated() {
         assert!(said.contains("raised an error"), "{code}: {said}");
     }
 }
+
+/// A login whose link would be lost fails, since its session would outlive every change, and says nothing of the key.
+#[tokio::test]
+async fn a_link_that_is_refused_does_not_put_its_key_into_the_log() {
+    let server = start_server(&[]);
+    let database = Database::create_on(&server).await;
+    let user = database.users(1).await[0];
+    let link = "select session_reaper.link_session($1::text::varchar, $2)";
+    for (code, refusal) in [
+        (
+            "23514",
+            "alter table session_reaper.user_session add constraint refusal check (user_id < 0) not valid",
+        ),
+        (
+            "ZZ001",
+            "alter table session_reaper.user_session drop constraint refusal;
+            create function refuse() returns trigger language plpgsql as $$
+            begin
+                raise exception 'session % is precious', new.session_key using errcode = 'ZZ001';
+            end $$;
+            create trigger refuse before insert on session_reaper.user_session
+                for each row execute function refuse()",
+        ),
+    ] {
+        database.batch_execute(refusal).await.unwrap();
+        let session = site::visit(&database.client, 1).await.unwrap().remove(0);
+        let error = database.query(link, &[&session, &user]).await.unwrap_err();
+        let error = error.as_db_error().unwrap();
+        assert_eq!(error.code().code(), code, "{error}");
+        assert!(!format!("{error:?}").contains(&session), "{error:?}");
+        let log = server.log();
+        assert!(!log.contains(&session), "{log}");
+        assert!(log.contains("session-reaper could not link"), "{log}");
+    }
+}
