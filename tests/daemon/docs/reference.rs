@@ -270,6 +270,13 @@ async fn the_json_of_doctor_and_of_a_dry_run_of_the_policies_is_as_documented() 
 }
 
 /// Each with what causes it.
+/// Those of a second signal.
+fn are_planted_by_signals(codes: &[(i32, &str)]) {
+    let signals = include_str!("../process/signals.rs");
+    assert_eq!(codes, [(130, "`run`"), (143, "`run`")]);
+    assert!(signals.contains(r#"[("TERM", 143), ("INT", 130)]"#));
+}
+
 #[tokio::test]
 async fn every_exit_code_has_its_cause_and_no_other_is_documented() {
     let (database, users, daemon) = eventful().await;
@@ -324,11 +331,8 @@ async fn every_exit_code_has_its_cause_and_no_other_is_documented() {
         .map(|[code, of, _]| (code.parse().unwrap(), of))
         .collect();
     documented.sort_unstable();
-    // Planted where signals are.
-    let signals = include_str!("../process/signals.rs");
     let of_signals = documented.split_off(documented.partition_point(|(code, _)| *code < 128));
-    assert_eq!(of_signals, [(130, "`run`"), (143, "`run`")]);
-    assert!(signals.contains(r#"[("TERM", 143), ("INT", 130)]"#));
+    are_planted_by_signals(&of_signals);
     tried.sort_unstable();
     assert_eq!(documented, tried);
 
