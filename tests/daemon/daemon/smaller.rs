@@ -1,5 +1,13 @@
 //! What runs out of time is tried smaller, whoever does it. Were it tried again as it was, it would run out of time for ever.
 
+use session_reaper::{
+    demo::site,
+    process::shutdown::Stop,
+    purge::purger::{Purger, Report},
+    schema::Site,
+    settings::{Purge, Settings},
+};
+
 use crate::{
     evict::cached,
     stage::{
@@ -56,4 +64,58 @@ async fn an_entry_that_takes_longer_than_a_statement_may_holds_up_no_other() {
         database.number(told).await == 1
     })
     .await;
+}
+
+async fn purge(database: &Database) -> Report {
+    let target = target_of_a_second(database.url());
+    let site = Site::inspect(&database.client, &Settings::default().site)
+        .await
+        .unwrap();
+    let purger = Purger::new(target.database().unwrap(), &site);
+    let settings = Purge {
+        pause_ratio: 0.0,
+        ..Purge::default()
+    };
+    let purged = purger.purge(&settings, &Stop::default(), |_| {}).await;
+    purged.unwrap()
+}
+
+#[tokio::test]
+async fn expired_sessions_that_are_deleted_slowly_are_purged_in_smaller_batches() {
+    let database = Database::create().await;
+    site::abandon(&database.client, MANY).await.unwrap();
+    let slow = slow("delete", "django_session");
+    database.batch_execute(&slow).await.unwrap();
+    assert_eq!(purge(&database).await.sessions, MANY as u64);
+    let left = "select count(*) from django_session";
+    assert_eq!(database.number(left).await, 0);
+}
+
+/// The next purge would begin with it again.
+#[tokio::test]
+async fn an_expired_session_that_takes_longer_than_a_statement_may_holds_up_no_other() {
+    let database = Database::create().await;
+    let expired = site::abandon(&database.client, 20).await.unwrap();
+    let which = format!("old.session_key = '{}'", expired[7]);
+    let slow = slow_where("delete", "django_session", &which, 60.0);
+    database.batch_execute(&slow).await.unwrap();
+    let report = purge(&database).await;
+    assert_eq!((report.sessions, report.refused), (19, 1));
+    assert_eq!(database.count(&expired).await, 1);
+}
+
+#[tokio::test]
+async fn settled_revocations_that_are_deleted_slowly_are_pruned_in_smaller_batches() {
+    let database = Database::create().await;
+    database
+        .batch_execute(&format!(
+            "with c as (insert into session_reaper.change (begun_at, at, stamps) values (now(), now(), 3) returning id)
+            insert into session_reaper.revocation (change_id, scope, user_id, reason, state, settled_at)
+            select c.id, 'user', 1, 'x', 'settled', now() - interval '10 years' from c, generate_series(1, {MANY})"
+        ))
+        .await
+        .unwrap();
+    let slow = slow("delete", "session_reaper.revocation");
+    database.batch_execute(&slow).await.unwrap();
+    assert_eq!(purge(&database).await.revocations, MANY as u64);
 }
