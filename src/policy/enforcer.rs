@@ -14,7 +14,7 @@ use crate::{
     connection::{Database, Error},
     process::shutdown::Stop,
     settings::{Policies, Settings},
-    worker::{InForce, Worker, passing::past_locks, size::Size},
+    worker::{InForce, Worker, passing::past_limits, size::Size},
 };
 
 /// How often new logins are looked at.
@@ -100,7 +100,9 @@ impl Enforcer {
         let (mut ended, mut walk) = (0, self.walk);
         while let Some(now) = walk {
             let begun = Instant::now();
-            let piece = past_locks(stop, async || self.look(now, &settings).await).await?;
+            let most = settings.policy.batch_rows;
+            let look = async |most| now.look(&self.database, &settings, most).await;
+            let piece = past_limits(stop, &self.size, most, look).await?;
             ended += piece.ended;
             walk = now.behind(&piece);
             tokio::time::sleep(begun.elapsed().mul_f64(settings.policy.pause_ratio)).await;

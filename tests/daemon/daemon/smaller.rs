@@ -1,4 +1,5 @@
-//! What runs out of time is tried smaller, whoever does it. Were it tried again as it was, it would run out of time for ever.
+//! What runs out of time is tried smaller, whoever does it: a daemon, or somebody by hand. Were it tried again as it was, it
+//! would run out of time for ever.
 
 use session_reaper::{
     demo::site,
@@ -11,8 +12,10 @@ use session_reaper::{
 use crate::{
     evict::cached,
     stage::{
-        Database,
-        slow::{slow, slow_where, target_of_a_second},
+        Database, django,
+        program::{Ended, run_with},
+        server,
+        slow::{A_SECOND, slow, slow_where, target_of_a_second},
         wait_until,
     },
 };
@@ -118,4 +121,61 @@ async fn settled_revocations_that_are_deleted_slowly_are_pruned_in_smaller_batch
     let slow = slow("delete", "session_reaper.revocation");
     database.batch_execute(&slow).await.unwrap();
     assert_eq!(purge(&database).await.revocations, MANY as u64);
+}
+
+async fn by_hand(database: &Database, arguments: &[&str]) -> Ended {
+    run_with(database.url(), arguments, &[A_SECOND]).await
+}
+
+/// As long as it tries smaller it waits, or the next one would have to begin anew.
+#[tokio::test]
+async fn a_revocation_by_hand_that_ran_out_of_time_is_tried_smaller() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    // Before they are read, nobody can end them in the transaction that asks for it.
+    for _ in 0..MANY {
+        django::open(&database, &django::data_of(user)).await;
+    }
+    let slow = slow("delete", "django_session");
+    database.batch_execute(&slow).await.unwrap();
+    let user = user.to_string();
+    let revoked = by_hand(&database, &["revoke", &user, "--wait-s", "2"]).await;
+    assert_eq!(revoked.code, Some(0), "{}", revoked.stderr);
+    let left = "select count(*) from django_session";
+    assert_eq!(database.number(left).await, 0);
+}
+
+#[tokio::test]
+async fn linking_by_hand_that_ran_out_of_time_is_tried_smaller() {
+    let database = Database::create_bare(server()).await;
+    let data = django::data_of(database.users(1).await[0]);
+    for _ in 0..MANY {
+        django::open(&database, &data).await;
+    }
+    database.migrate().await;
+    let slow = slow("insert", "session_reaper.user_session");
+    database.batch_execute(&slow).await.unwrap();
+    // These wait in the queue.
+    for _ in 0..MANY {
+        django::open(&database, &data).await;
+    }
+    let linked = by_hand(&database, &["link"]).await;
+    assert_eq!(linked.code, Some(0), "{}", linked.stderr);
+    let links = "select count(*) from session_reaper.user_session";
+    assert_eq!(database.number(links).await, 2 * MANY as i64);
+}
+
+#[tokio::test]
+async fn enforcing_by_hand_that_ran_out_of_time_is_tried_smaller() {
+    let database = Database::create().await;
+    let user = database.users(1).await[0];
+    database.log_in(user, MANY).await;
+    run_with(database.url(), &["link"], &[]).await.assert_done();
+    let slow = slow("delete", "django_session");
+    database.batch_execute(&slow).await.unwrap();
+    let variables = [A_SECOND, ("SESSION_REAPER_POLICY_SESSIONS_MAX", "1")];
+    let enforced = run_with(database.url(), &["policies"], &variables).await;
+    assert_eq!(enforced.code, Some(0), "{}", enforced.stderr);
+    let left = "select count(*) from django_session";
+    assert_eq!(database.number(left).await, 1);
 }
