@@ -58,7 +58,7 @@ pub async fn read(client: &Client) -> Result<Linking, Error> {
                    (select count(*) from (select from session_reaper.pending_link limit $1) u),
                    session_reaper.is_queue_full(),
                    t.complete and u.writes >= $2 and u.writes >= $2
-                       -- Older ones speak for themselves: what reads them may have been another version of the site.
+                       -- An older one speaks for itself alone: another version of the site may have written it.
                        + (select count(*) from (select from session_reaper.user_session limit $1) l)
                        + $3 * (select count(*) from (
                             select from session_reaper.user_session l
