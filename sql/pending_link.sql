@@ -220,8 +220,32 @@ $$;
 comment on function session_reaper.pending_among(:session_key_base_type[]) is
     'Those of these sessions whose data waits to be read: whose they are now, only the linker can tell. For the functions of this schema only.';
 
+create or replace function session_reaper.add_up_unreadable(of_reason text)
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    with old as (
+        delete from session_reaper.unreadable u
+        where u.id = any (array(
+            select o.id
+            from session_reaper.unreadable o
+            where o.reason = of_reason and o.first_seen_at <= pg_catalog.clock_timestamp() - interval '2 days'
+            for update skip locked))
+        returning u.*
+    )
+    insert into session_reaper.unreadable (reason, writes, first_seen_at, last_seen_at)
+    select of_reason, pg_catalog.sum(o.writes)::bigint, pg_catalog.min(o.first_seen_at), pg_catalog.max(o.last_seen_at)
+    from old o
+    having pg_catalog.count(*) > 0
+$$;
+
+comment on function session_reaper.add_up_unreadable(text) is
+    'Makes one row of what could not be read for this reason before yesterday. For the functions of this schema only.';
+
 -- Counted in the database, so that it is seen whoever read it. Nobody waits for anybody else who counts: a row that is
--- locked is passed over, and where all are, there is one more.
+-- locked is passed over, and where all are, there is one more. So there is every day, because what was read lately says how well
+-- reading goes; older days are counted together.
 create or replace function session_reaper.count_unreadable(reasons text[], writes bigint[])
 returns void
 language plpgsql
@@ -235,12 +259,13 @@ begin
         where u.id = (
             select f.id
             from session_reaper.unreadable f
-            where f.reason = reasons[i]
+            where f.reason = reasons[i] and f.first_seen_at > pg_catalog.clock_timestamp() - interval '1 day'
             order by f.id
             limit 1
             for no key update skip locked);
         if not found then
             insert into session_reaper.unreadable (reason, writes) values (reasons[i], count_unreadable.writes[i]);
+            perform session_reaper.add_up_unreadable(reasons[i]);
         end if;
     end loop;
 end

@@ -54,7 +54,7 @@ pub async fn link(
     let bar = ProgressBar::new(u64::try_from(total).unwrap_or_default()).with_style(style(
         "{msg} {bar:40} {pos} of about {len} sessions, {per_sec}, {eta} left",
     ));
-    past_locks(&stop, async || linker.drain().await).await?;
+    linker.drain_past_limits(&stop).await?;
     bar.set_message("linking");
     if link_beside(target, &site, &stop, &bar).await {
         sender.send_modify(|settings| {
@@ -67,7 +67,7 @@ pub async fn link(
     bar.set_position(u64::try_from(before).unwrap_or_default());
     try_join_all((0..CONNECTIONS).map(|_| backfill_pages(&linker, &client, &stop, &bar))).await?;
     // What was locked for a moment, by one of these connections too, has been put there.
-    past_locks(&stop, async || linker.drain().await).await?;
+    linker.drain_past_limits(&stop).await?;
     bar.finish_and_clear();
     print(arguments, &client, begun).await
 }
@@ -100,7 +100,7 @@ async fn backfill_pages(
     bar: &ProgressBar,
 ) -> Result<(), Error> {
     while !stop.is_stopped() {
-        match past_locks(stop, async || linker.backfill_page().await).await? {
+        match linker.backfill_past_limits(stop).await? {
             Some(sessions) => bar.inc(u64::try_from(sessions).unwrap_or_default()),
             None if linking::read(client).await?.backfilled => break,
             None => tokio::time::sleep(OTHERS_ARE_AT_IT).await,

@@ -143,6 +143,7 @@ impl Crew<'_> {
                 database: self.database.clone(),
                 settings: self.settings.clone(),
                 keys,
+                size: Size::default(),
             };
             self.hire(tasks, verifier, Bell::default());
         }

@@ -8,16 +8,13 @@
 
 use std::time::{Duration, Instant};
 
-use super::pending;
+use super::pending::{self, BATCH_KEYS};
 use crate::{
     cache::{self, Cache},
     connection::{Database, Error},
     settings::{self, CacheKind, Names, Settings},
-    worker::{InForce, Worker, backoff::Backoff, bell::Bell},
+    worker::{InForce, Worker, backoff::Backoff, bell::Bell, size::Size},
 };
-
-/// Most keys in one go.
-const BATCH_KEYS: u32 = 10_000;
 
 const NO_CACHE: &str = "sessions wait to be evicted, and this daemon knows of no cache: name it in [cache], or run `session-reaper migrate` without one";
 
@@ -33,6 +30,8 @@ pub struct Evictor {
     /// The cache as it was last opened, and by which settings.
     opened: Option<(settings::Cache, Cache)>,
     pace: Backoff,
+    /// How many at once: a table may have a trigger that takes its time.
+    size: Size,
     /// Since when it fails, and how often it has.
     failing: Option<(Instant, u32)>,
 }
@@ -46,7 +45,8 @@ impl Worker for Evictor {
         match &settings.cache {
             Some(cache) if cache.kind == CacheKind::Table => self.evict_from_table(cache).await,
             Some(cache) if !matches!(cache.kind, CacheKind::InProcess | CacheKind::None) => {
-                self.evict_outside(cache).await
+                let result = self.evict_outside(cache).await;
+                self.size.note(result)
             }
             _ => self.look_for_a_mistake(&settings).await,
         }
@@ -66,12 +66,13 @@ impl Evictor {
             settler,
             opened: None,
             pace: Backoff::new(Duration::from_millis(100), Duration::from_secs(30)),
+            size: Size::default(),
             failing: None,
         }
     }
 
     async fn evict_outside(&mut self, settings: &settings::Cache) -> Result<Duration, Error> {
-        let due = take(&self.database, settings).await?;
+        let due = take(&self.database, settings, self.size.of(BATCH_KEYS)).await?;
         if due.session_keys.is_empty() {
             return Ok(self.rest(settings));
         }
@@ -130,14 +131,15 @@ impl Evictor {
         // The settings have been checked at the start and at every reload.
         let names = Names::of(settings);
         let pieces = names.as_ref().map_or(&[][..], Names::pieces);
-        let due = take(&self.database, settings).await?;
+        // As many as ever: those that cannot be deleted come first, and must not be all that there is.
+        let due = take(&self.database, settings, BATCH_KEYS).await?;
         if due.session_keys.is_empty() {
             return Ok(self.rest(settings));
         }
-        let evicted = pending::evict_from_table(&self.database, &due, pieces).await?;
+        let evicted = pending::evict_from_table(&self.database, &due, pieces, &self.size).await?;
         if let Some(sqlstate) = evicted.refused {
             let sentence = format!(
-                "an entry cannot be deleted from the table, perhaps because of a trigger of the site's (SQLSTATE {sqlstate})"
+                "an entry cannot be deleted from the table, or not in time, perhaps because of a trigger of the site's (SQLSTATE {sqlstate})"
             );
             pending::failed(&self.database, &sentence).await?;
             // The others are evicted, and what waited for these alone may settle.
@@ -186,8 +188,12 @@ impl Evictor {
 }
 
 /// What is due, without what no entry can be called by.
-async fn take(database: &Database, settings: &settings::Cache) -> Result<pending::Due, Error> {
-    let due = pending::take(database, BATCH_KEYS, settings.refill_grace_s).await?;
+async fn take(
+    database: &Database,
+    settings: &settings::Cache,
+    most: u32,
+) -> Result<pending::Due, Error> {
+    let due = pending::take(database, most, settings.refill_grace_s).await?;
     pending::set_nameless_aside(database, &due).await?;
     Ok(due)
 }

@@ -1,9 +1,14 @@
 //! The only room that knows the table of evictions: which deleted sessions the cache beside the table has to forget.
 
+use std::ops::Range;
+
 use crate::{
     connection::{Database, Error},
-    worker::halving::Halves,
+    worker::{halving::Halves, size::Size},
 };
+
+/// Most keys in one go.
+pub const BATCH_KEYS: u32 = 10_000;
 
 /// Sessions that are due. They have left the database for the cache's sake alone, and are shown nowhere (P7).
 #[derive(Default)]
@@ -113,7 +118,7 @@ pub struct Evicted {
 }
 
 /// The same where the cache is a table of this database; it calls an entry by these texts around a session's key. One that
-/// cannot be deleted stays due, and holds up no other.
+/// cannot be deleted, or not in time, stays due, and holds up no other.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.
@@ -121,29 +126,48 @@ pub async fn evict_from_table(
     database: &Database,
     due: &Due,
     pieces: &[String],
+    size: &Size,
 ) -> Result<Evicted, Error> {
     let mut all = Evicted::default();
-    let mut halves = Halves::of(due.ids.len());
+    let at_once = || size.of(BATCH_KEYS) as usize;
+    let mut halves = Halves::of_parts(due.ids.len(), at_once());
     while let Some(part) = halves.next() {
-        let row = database
-            .query_one(
-                "-- evict::pending::evict_from_table
-                select e.postponed, e.refused from session_reaper.evict_from_table($1, $2, $3) e",
-                &[
-                    &&due.ids[part.clone()],
-                    &&due.are_last[part.clone()],
-                    &pieces,
-                ],
-            )
-            .await?;
-        match row.get::<_, Option<String>>(1) {
-            None => all.postponed += row.get::<_, i64>(0),
-            Some(sqlstate) => {
-                if halves.failed(part).is_some() {
-                    all.refused = Some(sqlstate);
-                }
+        let evicted = evict_part(database, due, part.clone(), pieces).await;
+        let sqlstate = match size.note(evicted) {
+            Ok((postponed, None)) => {
+                all.postponed += postponed;
+                continue;
             }
+            Ok((_, Some(sqlstate))) => sqlstate,
+            Err(error) if error.is_out_of_time() => {
+                size.was_too_much(BATCH_KEYS, part.len());
+                error
+                    .sqlstate()
+                    .map_or_else(String::new, |state| state.code().to_owned())
+            }
+            Err(error) => return Err(error),
+        };
+        if halves.failed(part).is_some() {
+            all.refused = Some(sqlstate);
         }
+        halves.cut(at_once());
     }
     Ok(all)
+}
+
+/// How many of these were locked, and the SQLSTATE of what fails on one of them.
+async fn evict_part(
+    database: &Database,
+    due: &Due,
+    part: Range<usize>,
+    pieces: &[String],
+) -> Result<(i64, Option<String>), Error> {
+    let row = database
+        .query_one(
+            "-- evict::pending::evict_part
+            select e.postponed, e.refused from session_reaper.evict_from_table($1, $2, $3) e",
+            &[&&due.ids[part.clone()], &&due.are_last[part], &pieces],
+        )
+        .await?;
+    Ok((row.get(0), row.get(1)))
 }

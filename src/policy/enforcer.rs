@@ -4,17 +4,17 @@
 //! `policy.check_interval_s`; and everything now and then, because a login that was committed late, or a session that
 //! somebody held, has been passed over.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::{
     rules,
-    walk::{Piece, Walk},
+    walk::{self, Piece, Walk},
 };
 use crate::{
     connection::{Database, Error},
     process::shutdown::Stop,
     settings::{Policies, Settings},
-    worker::{InForce, Worker, passing::past_locks, size::Size},
+    worker::{InForce, Worker, passing::past_limits, size::Size},
 };
 
 /// How often new logins are looked at.
@@ -54,7 +54,7 @@ impl Worker for Enforcer {
             self.rules.clear();
             return Ok(Duration::from_secs(settings.listen.poll_interval_s));
         }
-        self.heed(policy);
+        self.heed(policy).await?;
         let begun = Instant::now();
         // However long a walk is, no login waits for its end.
         let is_fresh_due = self.fresh_at.is_none_or(|at| at.elapsed() >= FRESH);
@@ -100,7 +100,9 @@ impl Enforcer {
         let (mut ended, mut walk) = (0, self.walk);
         while let Some(now) = walk {
             let begun = Instant::now();
-            let piece = past_locks(stop, async || self.look(now, &settings).await).await?;
+            let most = settings.policy.batch_rows;
+            let look = async |most| now.look(&self.database, &settings, most).await;
+            let piece = past_limits(stop, &self.size, most, look).await?;
             ended += piece.ended;
             walk = now.behind(&piece);
             tokio::time::sleep(begun.elapsed().mul_f64(settings.policy.pause_ratio)).await;
@@ -109,16 +111,17 @@ impl Enforcer {
     }
 
     /// Rules that have changed may end what was looked at before.
-    fn heed(&mut self, policy: &Policies) {
+    async fn heed(&mut self, policy: &Policies) -> Result<(), Error> {
         let rules = rules(policy);
         if rules == self.rules {
-            return;
+            return Ok(());
         }
+        let now = walk::now(&self.database).await?;
         let settings = self.settings.clone();
         *self = Self::new(self.database.clone(), settings);
         self.rules = rules;
-        // The walk passes by whatever this misses because clocks differ.
-        self.fresh.reached = Some(SystemTime::now() - OVERLAP);
+        self.fresh.reached = Some(now - OVERLAP);
+        Ok(())
     }
 
     fn begin_walk(&mut self, policy: &Policies) {
@@ -162,7 +165,8 @@ impl Enforcer {
             tracing::info!(sessions = piece.ended, "ended by policy");
         }
         let newest = piece.reached.map(|reached| reached - OVERLAP);
-        self.fresh.reached = self.fresh.reached.max(newest);
+        // From where the server's clock has been set back, new logins would be behind it: everything is looked at once more.
+        self.fresh.reached = self.fresh.reached.max(newest).filter(|at| *at <= piece.now);
         Ok(walk.behind(&piece))
     }
 }

@@ -26,6 +26,15 @@ pub(super) struct Piece {
     pub ended: i64,
     /// Whether the same users may have more to end.
     more: bool,
+    /// What the server's clock said.
+    pub now: SystemTime,
+}
+
+/// What the server's clock says, by which links are dated; the daemon's may be wrong.
+pub(super) async fn now(database: &Database) -> Result<SystemTime, Error> {
+    let now = "-- policy::walk::now
+        select clock_timestamp()";
+    Ok(database.query_one(now, &[]).await?.get(0))
 }
 
 impl Walk {
@@ -39,12 +48,11 @@ impl Walk {
         database
             .work(async |mut client| {
                 let policy = &settings.policy;
-
                 let transaction = table::begin(&mut client).await?;
                 let row = transaction
                     .query_one(
                         "-- policy::walk::look
-                        select e.looked_at, e.reached, e.ended, e.more
+                        select e.looked_at, e.reached, e.ended, e.more, clock_timestamp()
                         from session_reaper.enforce_policy($1::text::jsonb, $2, $3, $4, $5) e",
                         &[
                             &rules(policy),
@@ -61,6 +69,7 @@ impl Walk {
                     reached: row.get(1),
                     ended: row.get(2),
                     more: row.get(3),
+                    now: row.get(4),
                 })
             })
             .await

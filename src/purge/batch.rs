@@ -4,11 +4,21 @@ use tokio_postgres::Transaction;
 
 use crate::connection::{Database, Error};
 
-/// Where a batch begins: at a time, behind so many of that time that were left.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Where a batch begins: at a time, or with the oldest, behind so many of that time that were left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
-    reached: String,
+    reached: Option<String>,
     passed: i64,
+}
+
+impl Place {
+    /// Behind the first one of those that begin here.
+    pub fn behind_one(&self) -> Self {
+        Self {
+            passed: self.passed + 1,
+            ..self.clone()
+        }
+    }
 }
 
 /// One batch of the sessions.
@@ -30,7 +40,7 @@ pub(super) async fn delete(
     database: &Database,
     expires_type: &str,
     most: u32,
-    place: Option<&Place>,
+    place: &Place,
 ) -> Result<Batch, Error> {
     database
         .work(async |mut client| {
@@ -47,17 +57,18 @@ pub(super) async fn delete(
                 .query_one(
                     &statement,
                     &[
-                        &place.map(|place| &place.reached),
+                        &place.reached,
                         &i32::try_from(most).unwrap_or(i32::MAX),
-                        &place.map_or(0, |place| place.passed),
+                        &place.passed,
                     ],
                 )
                 .await?;
             transaction.commit().await?;
             let count = |column| u64::try_from(row.get::<_, i64>(column)).unwrap_or_default();
-            Ok(match row.get(2) {
+            let reached: Option<String> = row.get(2);
+            Ok(match reached {
                 None => Batch::Nothing,
-                Some(reached) => Batch::Looked {
+                reached => Batch::Looked {
                     deleted: count(0),
                     refused: count(1),
                     next: Place {

@@ -6,23 +6,28 @@
 
 use std::time::{Duration, Instant};
 
-use super::batch::{self, Batch};
+use super::batch::{self, Batch, Place};
 use crate::{
     connection::{Database, Error},
     process::shutdown::Stop,
-    revoke::table::settled::prune,
     schema::Site,
     settings,
-    worker::passing::Passing,
+    worker::{passing::Passing, size::Size},
 };
+
+/// Most sessions in a row that are passed by because each alone takes longer than a statement may.
+const MOST_STUCK: u32 = 10;
 
 /// Purges; see the module.
 #[derive(Clone)]
 pub struct Purger {
-    database: Database,
+    pub(super) database: Database,
     sessions: String,
     is_expired: String,
     expires_type: String,
+    /// How many sessions at once, and how many revocations.
+    size: Size,
+    pub(super) prune_size: Size,
 }
 
 /// What a purge did.
@@ -51,6 +56,8 @@ impl Purger {
             sessions: site.sessions.quoted(),
             is_expired: site.is_expired(),
             expires_type: site.expires_type(),
+            size: Size::default(),
+            prune_size: Size::default(),
         }
     }
 
@@ -66,31 +73,40 @@ impl Purger {
     ) -> Result<Report, Error> {
         let begun = Instant::now();
         let mut report = Report::default();
-        let mut place = None;
+        let (mut place, mut stuck) = (Place::default(), 0);
         let mut passing = Passing::new(stop);
         while !stop.is_stopped() {
             let batch_begun = Instant::now();
-            let (most, place_of) = (settings.batch_rows, place.as_ref());
-            let batch = batch::delete(&self.database, &self.expires_type, most, place_of);
-            let Some(batch) = passing.retry(batch.await).await else {
+            let most = self.size.of(settings.batch_rows);
+            let batch = batch::delete(&self.database, &self.expires_type, most, &place).await;
+            let Some(batch) = passing.retry(self.size.note(batch)).await else {
                 continue;
             };
-            match batch? {
-                Batch::Taken => {
+            match batch {
+                Err(error) if error.is_out_of_time() && most > 1 => {}
+                // One that takes so long by itself is passed by. Where that is said of all of them, it is not about them.
+                Err(error) if error.is_out_of_time() && stuck < MOST_STUCK => {
+                    stuck += 1;
+                    report.refused += 1;
+                    place = place.behind_one();
+                }
+                Err(error) => return Err(error),
+                Ok(Batch::Taken) => {
                     report.taken = true;
                     break;
                 }
-                Batch::Nothing => break,
-                Batch::Looked {
+                Ok(Batch::Nothing) => break,
+                Ok(Batch::Looked {
                     deleted,
                     refused,
                     next,
-                } => {
+                }) => {
+                    stuck = 0;
                     report.sessions += deleted;
                     report.refused += refused;
                     report.batches += 1;
                     // Every batch gets further, whatever it leaves behind, so that a pass comes to its end.
-                    place = Some(next);
+                    place = next;
                 }
             }
             progress(report.sessions);
@@ -103,33 +119,9 @@ impl Purger {
                 "expired sessions could not be deleted, because a foreign key or a trigger of the site's objects"
             );
         }
-        report.revocations = self.prune(settings, stop, &mut passing).await?;
+        report.revocations = self.prune(settings, stop).await?;
         report.duration = begun.elapsed();
         Ok(report)
-    }
-
-    /// Revocations that have been settled for longer than they are kept, in batches with rests like the sessions.
-    async fn prune(
-        &self,
-        settings: &settings::Purge,
-        stop: &Stop,
-        passing: &mut Passing<'_>,
-    ) -> Result<u64, Error> {
-        let mut revocations = 0;
-        loop {
-            let begun = Instant::now();
-            let pruned = prune(&self.database, settings.retention_d).await;
-            let Some(pruned) = passing.retry(pruned).await else {
-                continue;
-            };
-            let (count, more) = pruned?;
-            revocations += count;
-            if !more || stop.is_stopped() {
-                return Ok(revocations);
-            }
-            let rest = begun.elapsed().mul_f64(settings.pause_ratio);
-            stop.run_until_stopped(tokio::time::sleep(rest)).await;
-        }
     }
 
     /// How many sessions a purge would delete now.

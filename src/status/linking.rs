@@ -10,8 +10,11 @@ use crate::{connection::Error, wording::count_of};
 /// More than so many rows of the queue are not counted one by one.
 const MOST_COUNTED: i64 = 100_000;
 
-/// So many sessions in which no user was found, and none in which one was, are no accident of the site's.
+/// So many sessions in which no user was found lately, and none in which one was, are no accident of the site's.
 const MANY_UNREADABLE: i64 = 20;
+
+/// One that was linked lately speaks for as many writes in which no user was found: a session counts at each of them.
+const WRITES_A_SESSION: i64 = 100;
 
 /// Sessions that are still to be linked.
 #[derive(Debug, Serialize)]
@@ -30,8 +33,11 @@ pub struct Linking {
     pub queue_full: bool,
     /// Writes of session data in which no user could be found, by what was wrong with it.
     pub unreadable: BTreeMap<String, i64>,
-    /// None of the sessions that have been read is linked, though many had data in which a user was to be found.
+    /// None of the sessions that have been read is linked, or hardly any, though many had data in which a user was to be found.
     pub links_nobody: bool,
+    /// Whether any is.
+    #[serde(skip)]
+    links_some: bool,
 }
 
 /// Reads how far it is.
@@ -51,12 +57,20 @@ pub async fn read(client: &Client) -> Result<Linking, Error> {
                       and c.conrelid = 'session_reaper.user_session'::regclass),
                    (select count(*) from (select from session_reaper.pending_link limit $1) u),
                    session_reaper.is_queue_full(),
-                   t.complete
-                       and not exists (select from session_reaper.user_session)
-                       and (select coalesce(sum(r.writes), 0) from session_reaper.unreadable r
-                            where r.last_seen_at > now() - interval '1 day') >= $2::bigint
-            from session_reaper.backfill t",
-            &[&MOST_COUNTED, &MANY_UNREADABLE],
+                   t.complete and u.writes >= $2 and u.writes >= $2
+                       -- An older one speaks for itself alone: another version of the site may have written it.
+                       + (select count(*) from (select from session_reaper.user_session limit $1) l)
+                       + $3 * (select count(*) from (
+                            select from session_reaper.user_session l
+                            where l.linked_at > now() - interval '1 day'
+                            limit $1) l),
+                   exists (select from session_reaper.user_session)
+            from session_reaper.backfill t
+            cross join (
+                select coalesce(sum(r.writes), 0)::bigint as writes
+                from session_reaper.unreadable r
+                where r.first_seen_at > now() - interval '2 days' and r.last_seen_at > now() - interval '1 day') u",
+            &[&MOST_COUNTED, &MANY_UNREADABLE, &WRITES_A_SESSION],
         )
         .await?;
     let unreadable = client
@@ -78,15 +92,21 @@ pub async fn read(client: &Client) -> Result<Linking, Error> {
             .map(|row| (row.get(0), row.get(1)))
             .collect(),
         links_nobody: row.get(6),
+        links_some: row.get(7),
     })
 }
 
 impl Linking {
     /// What keeps every session from ending: where nobody is linked, a revocation settles and has ended nothing.
     pub fn problem(&self) -> Option<String> {
+        let (who, ends) = if self.links_some {
+            ("hardly any", "hardly anything")
+        } else {
+            ("no", "nothing")
+        };
         self.links_nobody.then(|| {
             format!(
-                "no session is linked to a user, and {} of sessions had data in which none could be found ({}), so a revocation ends nothing: check the preset, the codec and the user's key in [site] against what the app writes",
+                "{who} session is linked to a user, and {} of sessions had data in which none could be found ({}), so a revocation ends {ends}: check the preset, the codec and the user's key in [site] against what the app writes",
                 count_of(self.unreadable.values().sum(), "write"),
                 self.reasons()
             )

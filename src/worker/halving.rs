@@ -21,8 +21,18 @@ impl Halves {
         if rows <= most {
             return Self::of(rows);
         }
-        let starts = (0..rows).step_by(most).rev();
-        Self(starts.map(|start| start..rows.min(start + most)).collect())
+        let mut halves = Self::of(rows);
+        halves.cut(most);
+        halves
+    }
+
+    /// What is left is tried in parts of at most so many rows.
+    pub fn cut(&mut self, most: usize) {
+        let parts = self.0.iter().flat_map(|part| {
+            let starts = part.clone().step_by(most).rev();
+            starts.map(|start| start..part.end.min(start + most))
+        });
+        self.0 = parts.collect();
     }
 
     /// The next part to try; none if all have been.
@@ -57,6 +67,20 @@ mod tests {
             }
             assert_eq!(done, (0..rows).collect::<Vec<_>>());
         }
+    }
+
+    #[test]
+    fn what_is_left_can_be_cut_and_leaves_nothing_out() {
+        let (mut halves, mut done) = (Halves::of_parts(10, 4), Vec::new());
+        done.extend(halves.next().unwrap());
+        let part = halves.next().unwrap();
+        assert_eq!(halves.failed(part), None);
+        halves.cut(1);
+        while let Some(part) = halves.next() {
+            assert_eq!(part.len(), 1);
+            done.extend(part);
+        }
+        assert_eq!(done, (0..10).collect::<Vec<_>>());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::backoff::Backoff;
+use super::{backoff::Backoff, size::Size};
 use crate::connection::Error;
 use crate::process::shutdown::Stop;
 
@@ -72,6 +72,26 @@ pub async fn past_locks<T, E: MayPass>(
     loop {
         if let Some(result) = passing.retry(work().await).await {
             return result;
+        }
+    }
+}
+
+/// The same with work that is told how much to do, and is given less of it as long as it runs out of time.
+///
+/// # Errors
+/// Those of the work, also that the least of it takes too long.
+pub async fn past_limits<T>(
+    stop: &Stop,
+    size: &Size,
+    most: u32,
+    mut work: impl AsyncFnMut(u32) -> Result<T, Error>,
+) -> Result<T, Error> {
+    loop {
+        let tried = size.of(most);
+        let result = past_locks(stop, async || size.note(work(tried).await)).await;
+        match result {
+            Err(error) if error.is_out_of_time() && tried > 1 && !stop.is_stopped() => {}
+            result => return result,
         }
     }
 }

@@ -37,6 +37,13 @@ impl Size {
         result
     }
 
+    /// So many of "most" were too many. Where there were fewer than are done at once, it takes more than one step to do less.
+    pub fn was_too_much(&self, most: u32, tried: usize) {
+        while self.of(most) > 1 && self.of(most) as usize >= tried {
+            self.halve();
+        }
+    }
+
     fn halve(&self) {
         // No setting allows more than 100,000.
         let halve = |halvings: u32| Some((halvings + 1).min(17));
@@ -79,6 +86,10 @@ mod tests {
             size.note(Ok(())).unwrap();
         }
         assert_eq!(size.of(1000), 250);
+        size.was_too_much(1000, 40);
+        assert_eq!(size.of(1000), 31);
+        size.was_too_much(1000, 40);
+        assert_eq!(size.of(1000), 31);
         for _ in 0..100 {
             size.halve();
         }

@@ -1,13 +1,16 @@
 //! How many sessions a user may have, and for how long: who is beyond that is logged out, with the reason in the record, and
 //! nobody else.
 
+use std::time::Duration;
+
 use session_reaper::settings::{Policies, Settings};
 
 use crate::stage::{
     Database, connect,
+    faked_clock::FakedClock,
     figures::{Said::Exactly, assert_moved, metrics},
     program::{SettingsFile, run, run_with},
-    server, target, wait_until,
+    server, start_server_with, target, wait_until,
 };
 
 fn limited(policy: Policies) -> Settings {
@@ -379,6 +382,30 @@ async fn a_daemon_of_least_rights_enforces() {
     let stolen = connect(&url).await;
     let hash = stolen.execute("select password from auth_user", &[]).await;
     assert!(hash.is_err());
+}
+
+/// A server whose clock is behind that of the daemon's machine, and one whose clock is set back meanwhile.
+#[tokio::test]
+async fn new_logins_are_looked_at_whatever_time_the_server_thinks_it_is() {
+    let Some(clock) = FakedClock::find() else {
+        return;
+    };
+    let server = start_server_with(&[], clock.variables());
+    clock.set(-600);
+    let database = Database::create_on(&server).await;
+    let users = database.users(2).await;
+    let _daemon = database.daemon_with(at_most(1)).await;
+    database.sessions_backfilled().await;
+    for (user, offset_s) in users.into_iter().zip([-600, -1200]) {
+        clock.set(offset_s);
+        // The walk through everything is over, and comes again in an hour.
+        tokio::time::sleep(Duration::from_secs(3)).await;
+        let sessions = log_in(&database, user, 3).await;
+        wait_until("all but the last are gone", || async {
+            database.count(&sessions).await == 1
+        })
+        .await;
+    }
 }
 
 #[tokio::test]

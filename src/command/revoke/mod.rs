@@ -1,6 +1,7 @@
 //! `revoke`: asks, and does the work itself until it is settled. Running beside a daemon is like running
 //! two of them: they share the rows.
 
+mod patience;
 mod progress;
 
 use std::{process::ExitCode, time::Duration};
@@ -17,8 +18,9 @@ use crate::{
     schema,
     settings::Settings,
     worker::passing::past_locks,
-    worker::{InForce, Worker, bell::Bell, size::Size},
+    worker::{InForce, bell::Bell, size::Size},
 };
+use patience::{A_MOMENT, Patience};
 use progress::{Progress, look, print};
 
 /// The exit code of a revocation that has not settled in time.
@@ -73,8 +75,12 @@ async fn total(arguments: &Revoke, database: &Database) -> Result<Option<u64>, c
     }
     let count = "-- command::revoke::total
         select count(*) from session_reaper.user_session";
-    let row = database.query_one(count, &[]).await?;
-    Ok(u64::try_from(row.get::<_, i64>(0)).ok())
+    match database.query_one(count, &[]).await {
+        Ok(row) => Ok(u64::try_from(row.get::<_, i64>(0)).ok()),
+        // Nobody's sessions wait for a number that is only shown.
+        Err(error) if error.is_out_of_time() => Ok(None),
+        Err(error) => Err(error),
+    }
 }
 
 /// None if there is no such user.
@@ -118,38 +124,24 @@ async fn work(
     };
     let mut evictor = Evictor::new(database.clone(), settings.clone(), Bell::default());
     let mut settler = Settler::new(database.clone(), settings, linker.clone());
-    let mut deadline = Instant::now() + wait;
-    let mut ended = 0;
+    let mut patience = Patience::new(wait);
     loop {
         // Sessions from before the installation may be the user's, too.
-        pass(&mut linker).await?;
-        let more = pass(&mut revoker).await?;
-        pass(&mut evictor).await?;
-        let rest = pass(&mut settler).await?.min(more);
+        patience.pass(&mut linker).await?;
+        let more = patience.pass(&mut revoker).await?;
+        patience.pass(&mut evictor).await?;
+        let rest = patience.pass(&mut settler).await?.min(more);
         let progress = look(database, revocation).await?;
         meter.show(
             u64::try_from(progress.sessions).unwrap_or_default(),
             progress.swept,
         );
-        // While sessions are ending, nobody is waited for: millions of them take longer than that.
-        if progress.sessions > ended {
-            ended = progress.sessions;
-            deadline = Instant::now() + wait;
-        }
-        if progress.settled || Instant::now() >= deadline {
+        patience.note(progress.sessions);
+        if progress.settled || patience.is_over() {
             meter.finish();
             return Ok(progress);
         }
         // A daemon may have taken the row, and rings no bell here.
-        let rest = rest.min(Duration::from_millis(100));
-        sleep(rest.min(deadline - Instant::now())).await;
-    }
-}
-
-/// One pass; that somebody else had a lock for a while leaves it to the next one, until the deadline.
-async fn pass(worker: &mut impl Worker) -> Result<Duration, connection::Error> {
-    match worker.run_once().await {
-        Err(error) if error.is_lock_timeout() => Ok(Duration::from_millis(100)),
-        result => result,
+        sleep(patience.left().min(rest).min(A_MOMENT)).await;
     }
 }

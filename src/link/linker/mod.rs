@@ -4,6 +4,7 @@
 //! sessions now, and links them; steadily, and before every revocation and every settling. Sessions that nobody noted,
 //! because they are older than the triggers, it finds by going through the table once, page by page.
 
+mod by_hand;
 mod drain;
 
 use std::{
@@ -128,6 +129,10 @@ impl Linker {
     /// # Errors
     /// When the database cannot be reached or refuses a statement.
     pub async fn backfill_page(&self) -> Result<Option<i64>, Error> {
+        self.size.note(self.read_page().await)
+    }
+
+    async fn read_page(&self) -> Result<Option<i64>, Error> {
         let read = self.database.work(async |mut client| {
             let most = self.settings.now().link.batch_rows;
             let transaction = client.transaction().await?;
@@ -146,7 +151,7 @@ impl Linker {
             self.complaints.tell(&strange);
             Ok(Some(sessions))
         });
-        self.size.note(read.await)
+        read.await
     }
 
     async fn empty_full_queue(&mut self) -> Result<(), Error> {

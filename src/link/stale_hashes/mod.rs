@@ -26,7 +26,7 @@ use crate::{
     },
     connection::{Database, Error},
     settings::Link,
-    worker::{InForce, Worker},
+    worker::{InForce, Worker, halving::Halves, size::Size},
 };
 use verdict::{Linked, Verdict, judge};
 
@@ -38,6 +38,9 @@ pub struct Verifier {
     pub settings: InForce,
     /// Django's `SECRET_KEY` and fallbacks.
     pub keys: Arc<SecretKeys>,
+    /// How many go into one statement. As many as ever are looked at together, or one that proves another stale would not be
+    /// among them.
+    pub size: Size,
 }
 
 impl Worker for Verifier {
@@ -46,7 +49,8 @@ impl Worker for Verifier {
 
     async fn run_once(&mut self) -> Result<Duration, Error> {
         let settings = self.settings.now();
-        let (looked, ended) = self.verify(&settings.link).await?;
+        let verified = self.verify(&settings.link).await;
+        let (looked, ended) = self.size.note(verified)?;
         if ended > 0 {
             tracing::warn!(
                 sessions = ended,
@@ -69,13 +73,14 @@ impl Worker for Verifier {
 impl Verifier {
     /// One batch: how many were compared, and how many are to end.
     async fn verify(&self, settings: &Link) -> Result<(usize, i64), Error> {
+        let at_once = self.size.of(settings.batch_rows) as usize;
         self.database
             .work(async |mut client| {
                 let transaction = client.transaction().await?;
                 let linked = self.take(&transaction, settings).await?;
                 let mut ended = 0;
                 if let Some(verdict) = judge(&linked) {
-                    ended = end_stale(&transaction, &verdict).await?;
+                    ended = end_stale(&transaction, &verdict, at_once).await?;
                 }
                 transaction.commit().await?;
                 Ok((linked.len(), ended))
@@ -100,7 +105,8 @@ impl Verifier {
             .await?;
         let places: Vec<String> = rows.iter().map(|row| row.get(0)).collect();
         self.bring_keys(transaction).await?;
-        let matches = compare(transaction, &places).await?;
+        let at_once = self.size.of(settings.batch_rows) as usize;
+        let matches = compare(transaction, &places, at_once).await?;
         let linked = rows.iter().zip(places).zip(matches);
         let linked = linked.map(|((row, place), matches)| Linked {
             place,
@@ -130,12 +136,13 @@ impl Verifier {
 async fn compare(
     transaction: &Transaction<'_>,
     places: &[String],
+    at_once: usize,
 ) -> Result<Vec<Option<bool>>, Error> {
     let statement = "-- link::stale_hashes::compare
         select v.data, v.hashes from session_reaper.unverified($1, $2) v";
     let mut all = Vec::new();
     while all.len() < places.len() {
-        let rest = &places[all.len()..];
+        let rest = &places[all.len()..places.len().min(all.len() + at_once)];
         each(transaction, statement, &[&rest, &MOST_BYTES], |row| {
             all.push(matches(row.get(0), row.get(1)));
         })
@@ -150,13 +157,22 @@ fn matches(data: Option<&[u8]>, hashes: Option<Vec<&[u8]>>) -> Option<bool> {
     Some(is_among(&hashes?, &hash))
 }
 
-async fn end_stale(transaction: &Transaction<'_>, verdict: &Verdict) -> Result<i64, Error> {
-    let row = transaction
-        .query_one(
-            "-- link::stale_hashes::end_stale
-            select session_reaper.end_stale($1, $2)",
-            &[&verdict.stale, &verdict.verified_to_us],
-        )
-        .await?;
-    Ok(row.get(0))
+async fn end_stale(
+    transaction: &Transaction<'_>,
+    verdict: &Verdict,
+    at_once: usize,
+) -> Result<i64, Error> {
+    let mut ended = 0;
+    let mut halves = Halves::of_parts(verdict.stale.len(), at_once);
+    while let Some(part) = halves.next() {
+        let row = transaction
+            .query_one(
+                "-- link::stale_hashes::end_stale
+                select session_reaper.end_stale($1, $2)",
+                &[&&verdict.stale[part], &verdict.verified_to_us],
+            )
+            .await?;
+        ended += row.get::<_, i64>(0);
+    }
+    Ok(ended)
 }

@@ -5,11 +5,12 @@ use deadpool_postgres::Transaction;
 use crate::connection::{Database, Error};
 
 /// Most revocations that are pruned in one transaction.
-const PRUNED_AT_ONCE: i64 = 10_000;
+pub const PRUNED_AT_ONCE: u32 = 10_000;
 
-/// Deletes a batch of what has been settled for longer than it is kept, with the changes and horizons of these; returns how
+/// Deletes up to "most" of what has been settled for longer than it is kept, with the changes and horizons of these; returns how
 /// many revocations, and whether there may be more.
-pub async fn prune(database: &Database, retention_d: u32) -> Result<(u64, bool), Error> {
+pub async fn prune(database: &Database, retention_d: u32, most: u32) -> Result<(u64, bool), Error> {
+    let most = i64::from(most);
     let pruned = database
         .work(async |mut client| {
             let transaction = client.transaction().await?;
@@ -27,19 +28,19 @@ pub async fn prune(database: &Database, retention_d: u32) -> Result<(u64, bool),
                     returning r.change_id, r.horizon_id",
                     &[
                         &i32::try_from(retention_d).unwrap_or(i32::MAX),
-                        &PRUNED_AT_ONCE,
+                        &most,
                     ],
                 )
                 .await?;
             let changes: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
             let horizons: Vec<i64> = rows.iter().filter_map(|row| row.get(1)).collect();
-            prune_unused(&transaction, &changes, &horizons).await?;
+            prune_unused(&transaction, &changes, &horizons, most).await?;
             transaction.commit().await?;
             Ok(rows.len())
         })
         .await?;
     mend_ids(database).await?;
-    let more = i64::try_from(pruned).is_ok_and(|pruned| pruned >= PRUNED_AT_ONCE);
+    let more = i64::try_from(pruned).is_ok_and(|pruned| pruned >= most);
     Ok((pruned as u64, more))
 }
 
@@ -49,6 +50,7 @@ async fn prune_unused(
     transaction: &Transaction<'_>,
     changes: &[i64],
     horizons: &[i64],
+    most: i64,
 ) -> Result<(), Error> {
     transaction
         .execute(
@@ -63,7 +65,7 @@ async fn prune_unused(
               and coalesce(c.at, c.begun_at) not between now() - interval '1 day' and now() + interval '1 day'
               and not exists (select from session_reaper.revocation r where r.change_id = c.id)
               and not exists (select from session_reaper.paused_request p where p.change_id = c.id)",
-            &[&changes, &PRUNED_AT_ONCE],
+            &[&changes, &most],
         )
         .await?;
     transaction
@@ -78,7 +80,7 @@ async fn prune_unused(
                 limit $2))
               and h.passed_at < now() - interval '1 day'
               and not exists (select from session_reaper.revocation r where r.horizon_id = h.id)",
-            &[&horizons, &PRUNED_AT_ONCE],
+            &[&horizons, &most],
         )
         .await?;
     Ok(())

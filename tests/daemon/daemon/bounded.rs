@@ -3,7 +3,7 @@
 use session_reaper::{demo::site, settings::Settings};
 use tokio_postgres::Client;
 
-use crate::stage::{Database, impatient_target, start_server, wait_until};
+use crate::stage::{Database, impatient_target, slow::slow, start_server, wait_until};
 
 /// Changes and logins of a few users in every order: seen and unseen, stamped before and after, by the same transaction, kept.
 /// Transactions with ids below 700 are over; the sessions' snapshots see some of them.
@@ -286,18 +286,6 @@ async fn ending_sessions_of_a_bulk_change_looks_at_these_revocations_only() {
     let without = rows_read(&database, "'revocation', 'change'", ids).await;
     let read = rows_read(&database, "'revocation', 'change'", sweep).await - without;
     assert!(read <= 250 * 40, "{read} rows for 250 revocations");
-}
-
-/// Each row takes 20 ms: what a batch would need is a multiple of the time-out.
-fn slow(what: &str, table: &str) -> String {
-    format!(
-        "create function slow() returns trigger language plpgsql as $$
-        begin
-            perform pg_sleep(0.02);
-            return case when tg_op = 'DELETE' then old else new end;
-        end $$;
-        create trigger slow before {what} on {table} for each row execute function slow()"
-    )
 }
 
 #[tokio::test]

@@ -6,3 +6,4 @@ mod inspection;
 mod passing;
 mod replicas;
 mod rolling;
+mod smaller;

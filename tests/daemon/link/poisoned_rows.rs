@@ -264,3 +264,48 @@ async fn a_session_whose_key_is_no_text_can_be_kept_when_its_user_changes_the_pa
         );
     }
 }
+
+/// As after a deployment that writes sessions in another way: those that are linked do not speak for those that are not.
+#[tokio::test]
+async fn a_single_session_that_can_be_read_does_not_hide_that_the_many_cannot() {
+    let database = Database::create_bare(server()).await;
+    let user = database.users(1).await[0];
+    log_in(&database, user).await;
+    for _ in 0..200 {
+        open(&database, &data(r#"{"_auth_user_id":{"uuid":"x"}}"#)).await;
+    }
+    database.migrate().await;
+    let daemon = Daemon::start(database.url());
+    daemon.serves().await;
+    database.sessions_backfilled().await;
+    let says = "problem    hardly any session is linked to a user";
+    let status = run(database.url(), &["status"]).await;
+    assert_eq!(status.code, Some(1));
+    assert!(status.stdout.contains(says), "{}", status.stdout);
+    // They were written two days ago, and what is read now can be.
+    let past = "update session_reaper.unreadable set first_seen_at = first_seen_at - interval '49 h', last_seen_at = last_seen_at - interval '25 h'";
+    database.batch_execute(past).await.unwrap();
+    assert_eq!(run(database.url(), &["status"]).await.code, Some(0));
+    // A few more are no more than a few, however many there have been.
+    open(&database, &data(r#"{"_auth_user_id":{"uuid":"x"}}"#)).await;
+    wait_until("it is counted", async || {
+        counted(&database, "not_key").await == 201
+    })
+    .await;
+    assert_eq!(run(database.url(), &["status"]).await.code, Some(0));
+}
+
+/// A row a day and reason, of which only the last ones are told apart.
+#[tokio::test]
+async fn what_could_not_be_read_is_counted_by_days_and_old_days_are_one() {
+    let database = Database::create().await;
+    let count = "select session_reaper.count_unreadable(array['pickled'], array[2::bigint])";
+    for _ in 0..10 {
+        database.batch_execute(count).await.unwrap();
+        let a_day_later = "update session_reaper.unreadable set first_seen_at = first_seen_at - interval '25 h', last_seen_at = last_seen_at - interval '25 h'";
+        database.batch_execute(a_day_later).await.unwrap();
+    }
+    assert_eq!(counted(&database, "pickled").await, 20);
+    let rows = "select count(*) from session_reaper.unreadable";
+    assert!((2..=4).contains(&database.number(rows).await));
+}

@@ -8,6 +8,7 @@ use crate::stage::{
     Database,
     figures::{Said::Exactly, assert_moved, metrics},
     program::{Daemon, run_with},
+    slow::{A_SECOND, slow},
     wait_until,
 };
 
@@ -50,13 +51,27 @@ fn auth_hash(secret: &str, password: &str) -> String {
 
 /// Users with the password "now", each with a session under the given hash, oldest first.
 async fn sessions(database: &Database, hashes: &[String]) -> Vec<String> {
-    let users = database.users(hashes.len()).await;
-    database
-        .batch_execute("update auth_user set password = 'now'")
-        .await
-        .unwrap();
+    let users = users(database, hashes.len()).await;
     let mut keys = Vec::new();
+    // The daemon links a batch at once; each of these is to be older than the next.
     for (user, hash) in users.iter().zip(hashes) {
+        keys.extend(open(database, &[*user], hash).await);
+    }
+    keys
+}
+
+async fn users(database: &Database, count: usize) -> Vec<i32> {
+    let users = database.users(count).await;
+    let change = "update auth_user set password = 'now' where id = any ($1)";
+    database.execute(change, &[&users]).await.unwrap();
+    users
+}
+
+/// A session of each under this hash, all at once.
+async fn open(database: &Database, users: &[i32], hash: &str) -> Vec<String> {
+    let mut keys = Vec::new();
+    database.batch_execute("begin").await.unwrap();
+    for user in users {
         let json = format!(r#"{{"_auth_user_id":"{user}","_auth_user_hash":"{hash}"}}"#);
         let data = format!("{}:1xVUK6:x", URL_SAFE_NO_PAD.encode(json));
         let key: String = std::iter::repeat_with(fastrand::alphanumeric)
@@ -64,15 +79,16 @@ async fn sessions(database: &Database, hashes: &[String]) -> Vec<String> {
             .collect();
         let statement = "insert into django_session values ($1, $2, now() + interval '14 days')";
         database.execute(statement, &[&key, &data]).await.unwrap();
-        // The daemon links a batch at once; each of these is to be older than the next.
-        let linked =
-            format!("select count(*) from session_reaper.user_session where user_id = {user}");
-        wait_until("it is linked", || async {
-            database.number(&linked).await == 1
-        })
-        .await;
         keys.push(key);
     }
+    database.batch_execute("commit").await.unwrap();
+    let linked = format!(
+        "select count(*) from session_reaper.user_session where user_id = any (array{users:?})"
+    );
+    wait_until("they are linked", || async {
+        database.number(&linked).await == users.len() as i64
+    })
+    .await;
     keys
 }
 
@@ -186,4 +202,24 @@ async fn a_file_of_keys_that_is_missing_or_empty_stops_the_start() {
         assert_eq!(ended.code, Some(2));
         assert!(ended.stderr.contains(says), "{}", ended.stderr);
     }
+}
+
+/// Tried as it was, it would be the same batch for ever.
+#[tokio::test]
+async fn a_comparison_that_ran_out_of_time_is_tried_with_fewer_sessions() {
+    let database = Database::create().await;
+    let keys = KeyFile::new("secret\n");
+    let slow = slow("insert", "session_reaper.revoked_key");
+    database.batch_execute(&slow).await.unwrap();
+    // They are to be one batch.
+    let daemon = Daemon::start(database.url());
+    let theirs = users(&database, 100).await;
+    let older = open(&database, &theirs, &auth_hash("secret", "before")).await;
+    let newer = sessions(&database, &[auth_hash("secret", "now")]).await;
+    drop(daemon);
+    let variables: Vec<_> = keys.variables().into_iter().chain([A_SECOND]).collect();
+    let _daemon = Daemon::start_with(database.url(), &[], &variables);
+    verified(&database).await;
+    assert_eq!(database.count(&older).await, 0);
+    assert_eq!(database.count(&newer).await, 1);
 }

@@ -13,6 +13,7 @@ pub mod program;
 pub mod proxy;
 mod running;
 mod servers;
+pub mod slow;
 pub mod standby;
 
 use std::{

@@ -1,0 +1,32 @@
+//! What a command does at once, and does again where a daemon would come back to it: past locks, and with less at once
+//! where that has run out of time.
+
+use super::Linker;
+use crate::{connection::Error, process::shutdown::Stop, worker::passing::past_limits};
+
+impl Linker {
+    /// Like `drain()`.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses a statement.
+    pub async fn drain_past_limits(&self, stop: &Stop) -> Result<(), Error> {
+        let drain_some = async |_| self.drain_some().await;
+        while self.user_source.is_in_session()
+            && past_limits(stop, &self.size, self.most(), drain_some).await?
+        {}
+        Ok(())
+    }
+
+    /// Like `backfill_page()`.
+    ///
+    /// # Errors
+    /// When the database cannot be reached or refuses a statement.
+    pub async fn backfill_past_limits(&self, stop: &Stop) -> Result<Option<i64>, Error> {
+        let read_page = async |_| self.read_page().await;
+        past_limits(stop, &self.size, self.most(), read_page).await
+    }
+
+    fn most(&self) -> u32 {
+        self.settings.now().link.batch_rows
+    }
+}
