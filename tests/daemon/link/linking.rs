@@ -447,6 +447,7 @@ async fn an_app_may_link_a_session_that_was_read_already() {
     let key = log_in(&database, user).await;
     wait_until("it is linked", || async { links(&database).await == 1 }).await;
     daemon.stop().await;
+    database.served_by(0).await;
     database
         .execute(
             "insert into session_reaper.user_session (session_key, user_id) values ($1, $2)",
