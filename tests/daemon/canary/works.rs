@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// Nothing polls, so that only the notification can explain that it is quick.
+/// Nothing polls for an hour, so that only the notification can explain that it comes to its end.
 #[tokio::test]
 async fn a_run_drives_a_session_of_its_own_to_its_end_and_tells_how_long_that_took() {
     let (database, user, other) = site().await;
@@ -32,7 +32,7 @@ async fn a_run_drives_a_session_of_its_own_to_its_end_and_tells_how_long_that_to
         canary["gone_s"].as_f64().unwrap(),
         canary["settled_s"].as_f64().unwrap(),
     );
-    assert!(0.0 < gone && gone <= settled && settled < 5.0, "{canary}");
+    assert!(0.0 < gone && gone <= settled, "{canary}");
     assert_eq!(
         (&canary["user"], &canary["failures"]),
         (&user.as_str().into(), &0.into())
@@ -209,7 +209,10 @@ async fn it_is_not_settled_before_the_cache_has_forgotten_its_session() {
     let canary = seen(&database).await;
     // After refill_grace_s, which is a second here.
     assert!(canary["settled_s"].as_f64() >= Some(1.0), "{canary}");
-    assert!(canary["gone_s"].as_f64() < Some(1.0), "{canary}");
+    assert!(
+        canary["gone_s"].as_f64() < canary["settled_s"].as_f64(),
+        "{canary}"
+    );
     let evicted = "select sessions from session_reaper.eviction";
     assert!(database.number(evicted).await > 0);
 }
