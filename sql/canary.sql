@@ -329,7 +329,8 @@ begin
     if asked.state = 'settled' and not is_there then
         update session_reaper.canary c
         set finished_at = pg_catalog.clock_timestamp(), succeeded_at = pg_catalog.clock_timestamp(), own_session = null,
-            gone_s = session_reaper.seconds_after(asked.at, run.gone_at),
+            -- The look that found it gone may have come after it had settled, and not have seen that yet.
+            gone_s = session_reaper.seconds_after(asked.at, least(run.gone_at, asked.settled_at)),
             settled_s = session_reaper.seconds_after(asked.at, asked.settled_at),
             failed_stage = null, failed_sqlstate = null;
         return 'succeeded';
