@@ -23,7 +23,8 @@ comment on function session_reaper.is_out_of_time() is
     'Whether statement_timeout is what has canceled the running statement.';
 
 -- One row is enough until the daemon has acted on it, and keeps this table small however many statements fail. Who finds a row
--- there still holds his lock on the table until the commit, and read_what_was_missed() waits for that.
+-- there still holds his lock on the table until the commit, and read_what_was_missed() waits for that. A transaction that goes on
+-- seeing what it saw first may see a row that the daemon has acted on since, so it adds one of its own (P1).
 create or replace function session_reaper.miss(what text, state text)
 returns void
 language plpgsql
@@ -33,7 +34,8 @@ as $$
 begin
     insert into session_reaper.missed (what, sqlstate)
     select miss.what, miss.state
-    where not exists (select from session_reaper.missed m where m.what = miss.what);
+    where pg_catalog.current_setting('transaction_isolation') <> 'read committed'
+       or not exists (select from session_reaper.missed m where m.what = miss.what);
 exception when others or assert_failure then
     raise warning 'session-reaper could not note a % of a session (SQLSTATE %), nor that it could not', what, state
         using hint = 'Run session-reaper doctor, and session-reaper link once that finds nothing.';

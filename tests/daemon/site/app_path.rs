@@ -5,7 +5,7 @@ use session_reaper::{demo::site, schema, settings::Settings};
 use tokio_postgres::{Client, error::SqlState};
 
 use crate::stage::{
-    Database, connect,
+    Database, begun, connect,
     django::{data_of, exists, open, read_table},
     log_in_as_app,
     program::run,
@@ -432,6 +432,24 @@ async fn a_save_that_cannot_be_noted_succeeds_and_every_session_is_read_before_a
     let read_again =
         "select count(*) from session_reaper.backfill where complete and reason = 'missed'";
     assert_eq!(database.number(read_again).await, 1);
+}
+
+/// P1: the row that its snapshot shows has been acted on since, by a backfill that could not see this session.
+#[tokio::test]
+async fn what_repeatable_read_misses_is_noted_though_it_sees_that_something_was_missed_before() {
+    let database = Database::create().await;
+    let before = "insert into session_reaper.missed (what, sqlstate) values ('write', '23514')";
+    database.batch_execute(before).await.unwrap();
+    let login = begun(&database, "begin isolation level repeatable read").await;
+    let act = "delete from session_reaper.missed;
+        alter table session_reaper.pending_link add constraint broken check (session_key is null) not valid";
+    database.batch_execute(act).await.unwrap();
+    let open = "insert into django_session values ('late', $1, now() + interval '1 day')";
+    let user = database.users(1).await[0];
+    login.execute(open, &[&data_of(user)]).await.unwrap();
+    login.batch_execute("commit").await.unwrap();
+    let missed = "select count(*) from session_reaper.missed where what = 'write'";
+    assert_eq!(database.number(missed).await, 1);
 }
 
 /// P2: nothing has settled since it was written, so it is younger than what had settled before.
