@@ -21,7 +21,7 @@ const WRITES_A_SESSION: i64 = 100;
 pub struct Linking {
     /// Every session of the table has been looked at since that was last asked for.
     pub backfilled: bool,
-    /// Why it was asked for: `installed`, `resumed` or `overflow`.
+    /// Why it was asked for: `installed`, `asked for`, `arrived`, `truncated`, `overflow` or `missed`.
     pub reason: Option<String>,
     /// Sessions of the table that have been read so far.
     pub sessions_backfilled: i64,

@@ -5,7 +5,7 @@ use super::Linker;
 use crate::{connection::Error, process::shutdown::Stop, worker::passing::past_limits};
 
 impl Linker {
-    /// Like `drain()`.
+    /// Links every session whose data had been committed when this began, but for those that are locked.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses a statement.

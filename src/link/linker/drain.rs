@@ -18,26 +18,18 @@ use crate::{
 const LONGEST_ON_THE_WAY: Duration = Duration::from_millis(500);
 
 impl Linker {
-    /// Links every session whose data had been committed when this began, but for those that are locked.
-    ///
-    /// # Errors
-    /// When the database cannot be reached or refuses a statement.
-    pub async fn drain(&self) -> Result<(), Error> {
-        self.drain_within(Duration::MAX).await
-    }
-
-    /// Begins no further batch once this time has passed.
-    async fn drain_within(&self, longest: Duration) -> Result<(), Error> {
+    /// Begins no further batch once its time is over.
+    async fn drain_for_a_moment(&self) -> Result<(), Error> {
         let begun = Instant::now();
         while self.user_source.is_in_session() && self.size.note(self.drain_some().await)? {
-            if begun.elapsed() >= longest {
+            if begun.elapsed() >= LONGEST_ON_THE_WAY {
                 break;
             }
         }
         Ok(())
     }
 
-    /// The same on the way to something else, which must neither fail because of it nor wait for a queue that has grown
+    /// Links what waits on the way to something else, which must neither fail because of it nor wait for a queue that has grown
     /// long while there was no daemon: what is linked already can be ended, what has not been read keeps revocations
     /// from settling, and the linker itself complains.
     ///
@@ -47,7 +39,7 @@ impl Linker {
         if !self.user_source.is_in_session() || self.has_linked_all().await {
             return Ok(());
         }
-        match self.drain_within(LONGEST_ON_THE_WAY).await {
+        match self.drain_for_a_moment().await {
             Err(error)
                 if error.is_transient() && !error.is_lock_timeout() && !error.is_out_of_time() =>
             {
