@@ -1,6 +1,7 @@
 //! Settings of the site's own that change what the server prints or how it reads: none of them is felt here.
 
 use session_reaper::{demo::site, settings::Settings};
+use tokio_postgres::Client;
 
 use crate::stage::{
     Database, connect,
@@ -41,18 +42,21 @@ async fn make_strange(database: &Database) {
     }
 }
 
+/// An app without the site's timeouts from its first statement on: `set` itself may last a millisecond.
+async fn unhurried_app(database: &Database) -> Client {
+    let options = "-c statement_timeout=0 -c lock_timeout=0 \
+        -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0";
+    let options = options.replace(' ', "%20").replace('=', "%3D");
+    connect(&format!("{}&options={options}", database.url())).await
+}
+
 /// Installed, checked and served as if none were set; and a session of an app that has them ends.
 async fn works(database: &Database) {
     let daemon = Daemon::start(database.url());
     daemon.serves().await;
     let user = database.users(1).await[0];
     let sessions = database.log_in(user, 2).await;
-    let app = connect(database.url()).await;
-    app.batch_execute(
-        "set statement_timeout = 0; set lock_timeout = 0; set idle_session_timeout = 0",
-    )
-    .await
-    .unwrap();
+    let app = unhurried_app(database).await;
     site::change_password(&app, user).await.unwrap();
     wait_until("the sessions have ended", || async {
         database.count(&sessions).await == 0
@@ -119,8 +123,8 @@ async fn keys_of_bytes_are_bytes_however_types_are_printed() {
     session_reaper::schema::migrate(&database.target(), &settings)
         .await
         .unwrap();
-    let app = connect(database.url()).await;
-    app.batch_execute("set statement_timeout = 0; set standard_conforming_strings = on")
+    let app = unhurried_app(&database).await;
+    app.batch_execute("set standard_conforming_strings = on")
         .await
         .unwrap();
     app.batch_execute(
