@@ -3,7 +3,8 @@
 create table session_reaper.pending_eviction (
     id bigint generated always as identity primary key,
     like session_reaper.user_session,
-    evicted_at timestamptz
+    evicted_at timestamptz,
+    is_of_many boolean not null default false
 );
 
 alter table session_reaper.pending_eviction
@@ -19,7 +20,7 @@ alter table session_reaper.pending_eviction
 create index pending_eviction_of_user on session_reaper.pending_eviction (user_id);
 create index pending_eviction_of_anybody on session_reaper.pending_eviction (begun_at) where user_id is null and begun_at is not null;
 create index pending_eviction_by_key on session_reaper.pending_eviction (session_key);
-create index pending_eviction_new on session_reaper.pending_eviction (id) where evicted_at is null;
+create index pending_eviction_new on session_reaper.pending_eviction (is_of_many, id) where evicted_at is null;
 create index pending_eviction_again on session_reaper.pending_eviction (evicted_at) where evicted_at is not null;
 
 -- Every row is gone again within a grace.
@@ -35,6 +36,8 @@ comment on column session_reaper.pending_eviction.begun_at is 'As in user_sessio
 comment on column session_reaper.pending_eviction.snapshot is 'As in user_session.';
 comment on column session_reaper.pending_eviction.evicted_at is
     'When the cache confirmed for the first time. A request in flight may have filled it again since, so it is evicted once more after cache.refill_grace_s.';
+comment on column session_reaper.pending_eviction.is_of_many is
+    'It was ended with those of many users at once, so the others go first.';
 
 create table session_reaper.eviction (
     only_row boolean primary key default true check (only_row),

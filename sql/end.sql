@@ -88,6 +88,9 @@ declare
 begin
     -- For session_deleted(): a session that the cache cannot be told of has to stay (P5).
     perform pg_catalog.set_config('session_reaper.ending', 'on', true);
+    if :evicts then
+        perform session_reaper.rank_evictions(owners);
+    end if;
     with deleted as (
         delete from :"session_schema".:"session_table" s
         using rows from (pg_catalog.unnest(keys), pg_catalog.unnest(owners), pg_catalog.unnest(users))

@@ -6,8 +6,8 @@ returns void
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
-    insert into session_reaper.pending_eviction (session_key, user_id, xid, begun_at, snapshot)
-    select k.session_key, l.user_id,
+    insert into session_reaper.pending_eviction (session_key, user_id, is_of_many, xid, begun_at, snapshot)
+    select k.session_key, l.user_id, coalesce(pg_catalog.current_setting('session_reaper.ending_many', true) = 'on', false),
         -- As long as not every session has been read, one without a link may be anybody's, and of any age.
         coalesce(l.xid, case when t.unlinked then '0'::xid8 end),
         coalesce(l.begun_at, case when t.unlinked then '-infinity'::timestamptz end),
@@ -162,6 +162,21 @@ $$;
 comment on function session_reaper.date_unlinked_evictions(text[]) is
     'Dates sessions that were deleted before they were read, by their writes in these places of the queue. For the functions of this schema only.';
 
+-- One user's sessions must not wait in the cache behind those of a reset of everybody's passwords, as his revocation does not.
+create or replace function session_reaper.rank_evictions(owners bigint[])
+returns void
+language sql
+set search_path = pg_catalog, pg_temp
+as $$
+    select pg_catalog.set_config('session_reaper.ending_many',
+        case when exists (
+            select from session_reaper.revocation r
+            where r.id = any (owners) and r.scope <> 'all' and r.place = 0) then '' else 'on' end, true)
+$$;
+
+comment on function session_reaper.rank_evictions(bigint[]) is
+    'Has what is deleted from here on for these revocations be evicted behind other sessions, if all of them are of changes of many users. For the functions of this schema only.';
+
 -- Nothing is claimed: that two daemons evict the same key harms nobody, while a claim would have to be given back by
 -- one that dies. What has been evicted once is due again after the grace, when no request can be in flight any more
 -- that had read the row before it was deleted.
@@ -178,7 +193,7 @@ as $$
         (select f.id, grace_s <= 0 as is_last, f.session_key
         from session_reaper.pending_eviction f
         where f.evicted_at is null
-        order by f.id
+        order by f.is_of_many, f.id
         limit most)
         union all
         (select a.id, true, a.session_key

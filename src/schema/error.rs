@@ -126,6 +126,10 @@ pub enum Error {
         ours: String,
     },
     #[error(
+        "sessions wait to be evicted from the cache whose keys are longer than the session table's can be now: a daemon that runs since before the pause evicts them. Without one, clear the cache, `delete from session_reaper.pending_eviction`, and run `session-reaper resume` again"
+    )]
+    OutgrownEvictions,
+    #[error(
         "the role {role} does not own {what}: run this as {owner}, or as a role that is a member of it"
     )]
     NotOwner {

@@ -3,7 +3,7 @@
 
 use tokio_postgres::{Client, GenericClient};
 
-use super::functions;
+use super::{functions, outgrown};
 use crate::connection;
 use crate::schema::{Column, Error, Site, Table, lock, site::template::quote_identifier};
 
@@ -94,24 +94,52 @@ impl Misfit<'_> {
     }
 }
 
-/// Gives our keys the types that the site's have now; says what it did. One transaction, because the functions have
-/// the types in their signatures and would not fit a table that has been changed alone. Links of sessions that are
-/// gone must not be there any more: a shorter type could not hold their keys.
-///
-/// No `using`: PostgreSQL itself then refuses what is no mere change of size, and quotes no key in saying so (P7).
+/// Gives our keys the types that the site's have now; says what it did. Links of sessions that are gone must not be there
+/// any more. What else names keys that a shorter type cannot hold names nobody, and goes where there is any.
 pub(in crate::schema) async fn adapt(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
     let misfits = misfits(client, site).await?;
     if misfits.is_empty() {
         return Ok(Vec::new());
     }
-    let mut alterations = String::new();
+    let result = match alter(client, site, &misfits, false).await {
+        Err(Error::Connection(error)) if is_outgrown(&error) => {
+            alter(client, site, &misfits, true).await
+        }
+        result => result,
+    };
+    match result {
+        Err(Error::Connection(error)) if is_no_change_of_size(&error) => Err(misfits[0].no_cast()),
+        Err(Error::Connection(error)) if is_outgrown(&error) => Err(Error::OutgrownEvictions),
+        result => result.map(|()| misfits.iter().map(Misfit::describe).collect()),
+    }
+}
+
+/// One transaction, because the functions have the types in their signatures and would not fit a table that has been
+/// changed alone.
+///
+/// No `using`: PostgreSQL itself then refuses what is no mere change of size, and quotes no key in saying so (P7).
+async fn alter(
+    client: &Client,
+    site: &Site,
+    misfits: &[Misfit<'_>],
+    forgets: bool,
+) -> Result<(), Error> {
+    let (mut forget, mut alterations) = (String::new(), String::new());
     let mut tables = Vec::new();
-    for misfit in &misfits {
-        let ours = quote_identifier(misfit.key.ours);
-        for (table, oid) in &misfit.tables {
+    for Misfit {
+        key,
+        is,
+        tables: like,
+        ..
+    } in misfits
+    {
+        if forgets {
+            forget.push_str(&outgrown::forget(key.ours, is, like, site.is_cached));
+        }
+        let ours = quote_identifier(key.ours);
+        for (table, oid) in like {
             alterations.push_str(&format!(
-                "alter table {table} alter column {ours} type {};",
-                misfit.is
+                "alter table {table} alter column {ours} type {is};"
             ));
             tables.push(*oid);
         }
@@ -119,16 +147,14 @@ pub(in crate::schema) async fn adapt(client: &Client, site: &Site) -> Result<Vec
     let statements = format!(
         "drop view if exists session_reaper.live_session, session_reaper.revocation_trail;
         {detach}
+        {forget}
         {alterations}
         {functions}",
         detach = detach_own(&tables),
         functions = functions::anew(site),
     );
     let what = "the tables of session_reaper";
-    match lock::execute(client, &tables, what, &statements).await {
-        Err(Error::Connection(error)) if is_no_change_of_size(&error) => Err(misfits[0].no_cast()),
-        result => result.map(|()| misfits.iter().map(Misfit::describe).collect()),
-    }
+    lock::execute(client, &tables, what, &statements).await
 }
 
 impl Misfit<'_> {
@@ -144,6 +170,12 @@ impl Misfit<'_> {
 fn is_no_change_of_size(error: &connection::Error) -> bool {
     use tokio_postgres::error::SqlState;
     error.sqlstate() == Some(&SqlState::DATATYPE_MISMATCH)
+}
+
+/// Something of ours is too long or too large for a type that has shrunk.
+fn is_outgrown(error: &connection::Error) -> bool {
+    let is_data = |code: &str| code.starts_with("22") || code == "23514";
+    error.sqlstate().is_some_and(|state| is_data(state.code()))
 }
 
 /// Our own triggers on our own tables name their columns, too; `sql/` puts them back.

@@ -7,6 +7,7 @@ mod files;
 pub(super) mod foreign_keys;
 pub(super) mod functions;
 pub(super) mod key_types;
+mod outgrown;
 pub(super) mod preconditions;
 pub(crate) mod replacement;
 pub(super) mod rights;

@@ -116,6 +116,45 @@ async fn a_cached_session_is_forgotten_twice_before_its_revocation_settles() {
     assert_eq!(pending(&database).await, 0);
 }
 
+/// A stolen laptop must not wait in the cache behind a reset of everybody's passwords.
+#[tokio::test]
+async fn the_sessions_of_one_change_are_forgotten_before_those_of_a_change_of_many_users() {
+    let database = cached_site().await;
+    let users = database.users(200).await;
+    for user in &users {
+        database.log_in(*user, 1).await;
+    }
+    let mut site = database.connect().await;
+    let cache = site.transaction().await.unwrap();
+    cache
+        .batch_execute("lock table django_cache in access exclusive mode")
+        .await
+        .unwrap();
+    let mut settings = settings();
+    settings.revoke.batch_rows = 10;
+    let _daemon = database.daemon_with(settings).await;
+    let swept = async |count: i64| {
+        wait_until("they are ended", || async {
+            pending(&database).await == count
+        })
+        .await;
+    };
+    database
+        .execute("update auth_user set password = 'reset'", &[])
+        .await
+        .unwrap();
+    swept(200).await;
+    let one = database.log_in(users[100], 1).await;
+    database.change_password(users[100]).await;
+    swept(201).await;
+    // The first fifty of the reset go with the single changes.
+    let taken = "select count(*), count(*) filter (where e.key_text = $1) from session_reaper.take_evictions(60, 1) e";
+    let row = database.query_one(taken, &[&one[0]]).await.unwrap();
+    assert_eq!((row.get(0), row.get(1)), (60_i64, 1_i64));
+    drop(cache);
+    database.settled().await;
+}
+
 #[tokio::test]
 async fn a_session_that_is_deleted_by_other_hands_is_forgotten_and_so_is_one_that_is_revoked_alone()
 {

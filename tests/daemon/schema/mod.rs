@@ -6,3 +6,4 @@ mod migrate;
 mod pause;
 mod pause_under_load;
 mod restored;
+mod shrunk;

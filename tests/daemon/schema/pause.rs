@@ -17,17 +17,17 @@ use crate::stage::{
     server, wait_until,
 };
 
-async fn pause(database: &Database) -> String {
+pub async fn pause(database: &Database) -> String {
     let ended = run(database.url(), &["pause"]).await;
     ended.assert_done().to_owned()
 }
 
-async fn resume(database: &Database) -> String {
+pub async fn resume(database: &Database) -> String {
     let ended = run(database.url(), &["resume"]).await;
     ended.assert_done().to_owned()
 }
 
-async fn execute(client: &Client, statements: &str) {
+pub async fn execute(client: &Client, statements: &str) {
     if let Err(error) = client.batch_execute(statements).await {
         panic!("{statements}: {error:?}");
     }
@@ -35,7 +35,7 @@ async fn execute(client: &Client, statements: &str) {
 
 /// A change ends the older sessions, whose links are still there, and no later one; and all is as a fresh
 /// installation would have it.
-async fn works(database: &Database, user: i64, older: &[String]) {
+pub async fn works(database: &Database, user: i64, older: &[String]) {
     assert_eq!(database.count(older).await, older.len());
     let ended = run(database.url(), &["status", "--json"]).await;
     let status: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -59,7 +59,7 @@ async fn works(database: &Database, user: i64, older: &[String]) {
 }
 
 /// By the key as text, which may have become a bigint.
-async fn change(client: &Client, user: i64) {
+pub async fn change(client: &Client, user: i64) {
     execute(
         client,
         &format!("update auth_user set password = md5(random()::text) where id = {user}"),
@@ -67,7 +67,7 @@ async fn change(client: &Client, user: i64) {
     .await;
 }
 
-async fn log_in(client: &Client, user: i64, key: &str) -> String {
+pub async fn log_in(client: &Client, user: i64, key: &str) -> String {
     let key = format!("{key}{:016x}", fastrand::u64(..));
     execute(
         client,
@@ -81,7 +81,7 @@ async fn log_in(client: &Client, user: i64, key: &str) -> String {
 }
 
 /// A user with two sessions.
-async fn somebody(database: &Database) -> (i64, Vec<String>) {
+pub async fn somebody(database: &Database) -> (i64, Vec<String>) {
     let user = database.users(1).await[0];
     (user.into(), database.log_in(user, 2).await)
 }
