@@ -19,6 +19,7 @@ use crate::{
 
 const ALERTS: &str = include_str!("../../../docs/monitoring/alerts.yml");
 const CASES: &str = include_str!("../../../docs/monitoring/alerts_test.yml");
+const REFERENCE: &str = include_str!("../../../docs/reference.md");
 const DASHBOARD: &str = include_str!("../../../docs/monitoring/dashboard.json");
 
 /// The names of metrics of ours in a text.
@@ -182,6 +183,56 @@ async fn every_metric_has_a_test_that_plants_its_cause_and_sees_it_move() {
             "nobody plants what moves {sample}"
         );
     }
+}
+
+/// The labels of a metric, as they stand behind its name in the reference.
+fn labels(shown: &str, name: &str) -> String {
+    let samples = shown.lines().filter_map(|line| {
+        let behind = line.strip_prefix(name)?;
+        let behind = ["_count", "_sum", "_bucket"]
+            .iter()
+            .find_map(|part| behind.strip_prefix(part))
+            .unwrap_or(behind);
+        behind.strip_prefix('{')?.split('}').next()
+    });
+    let labels: BTreeSet<&str> = samples
+        .flat_map(|labels| labels.split(','))
+        .filter_map(|label| label.split('=').next())
+        // Prometheus makes the buckets of every histogram so.
+        .filter(|label| *label != "le")
+        .collect();
+    match labels.is_empty() {
+        true => String::new(),
+        false => format!("{{{}}}", labels.into_iter().collect::<Vec<_>>().join(", ")),
+    }
+}
+
+#[tokio::test]
+async fn the_reference_has_every_metric_with_its_type_its_labels_and_its_help() {
+    let shown = shown().await;
+    let mut rows = BTreeSet::new();
+    for line in shown.lines() {
+        let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|h| h.split_once(' '))
+        else {
+            continue;
+        };
+        let kind = format!("# TYPE {name} ");
+        let kind = shown.lines().find_map(|line| line.strip_prefix(&kind));
+        let (kind, help) = (kind.unwrap(), help.trim_end_matches('.'));
+        rows.insert(format!(
+            "| `{name}{}` | {kind} | {help} |",
+            labels(&shown, name)
+        ));
+    }
+    let (_, section) = REFERENCE.split_once("## Metrics\n").unwrap();
+    let documented: BTreeSet<String> = section
+        .lines()
+        .take_while(|line| !line.starts_with("## "))
+        .filter(|line| line.starts_with("| `"))
+        .map(str::to_owned)
+        .collect();
+    let all: Vec<_> = rows.iter().cloned().collect();
+    assert!(documented == rows, "{}", all.join("\n"));
 }
 
 #[test]
