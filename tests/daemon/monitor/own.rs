@@ -67,7 +67,10 @@ async fn a_reload_is_told_with_its_time_and_what_came_of_it() {
     let port = free_port();
     let file = SettingsFile::new("[log]\nlevel = \"info\"\n");
     let listen = format!("127.0.0.1:{}", port.number());
-    let variables = [("SESSION_REAPER_METRICS_LISTEN", listen.as_str())];
+    let variables = [
+        ("SESSION_REAPER_METRICS_LISTEN", listen.as_str()),
+        ("SESSION_REAPER_LISTEN_POLL_INTERVAL_S", "1"),
+    ];
     let daemon = Daemon::start_with(database.url(), &["--config", file.path()], &variables);
     daemon.serves().await;
     let started = port.figures().await;
@@ -76,6 +79,7 @@ async fn a_reload_is_told_with_its_time_and_what_came_of_it() {
     daemon.signal("HUP");
     let refused = [
         ("settings_in_force", Exactly(1.0), Exactly(0.0)),
+        ("failing_workers{worker=settings}", Nothing, Exactly(1.0)),
         (
             "last_reload_timestamp_seconds",
             Nothing,
@@ -95,6 +99,7 @@ async fn a_reload_is_told_with_its_time_and_what_came_of_it() {
     daemon.signal("HUP");
     let taken = [
         ("settings_in_force", Exactly(0.0), Exactly(1.0)),
+        ("failing_workers{worker=settings}", Exactly(1.0), Nothing),
         (
             "last_reload_timestamp_seconds",
             Exactly(failed_at),

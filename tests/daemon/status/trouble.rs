@@ -9,6 +9,7 @@ use crate::{
         Database,
         django::{data_of, open},
         figures::{
+            Figures,
             Said::{Exactly, Nothing},
             assert_moved, metrics,
         },
@@ -21,6 +22,42 @@ async fn problems(database: &Database) -> (Option<i32>, String) {
     let ended = run(database.url(), &["status", "--json"]).await;
     let status: Value = serde_json::from_str(&ended.stdout).unwrap();
     (ended.code, status["problems"].to_string())
+}
+
+/// From when its worker begins to fail until it is mended: by `status`, by `doctor`, and by the metrics.
+async fn is_told_until_mended(
+    database: &Database,
+    well: &Figures,
+    worker: &str,
+    [broken, mended]: [&str; 2],
+) {
+    database.batch_execute(broken).await.unwrap();
+    let user = database.users(1).await[0];
+    database.change_password(user).await;
+    let says = format!("the {worker} of a daemon has failed for");
+    wait_until(worker, || async {
+        problems(database).await.1.contains(&says)
+    })
+    .await;
+    assert_eq!(problems(database).await.0, Some(1));
+    let text = run(database.url(), &["status"]).await.stdout;
+    assert!(
+        text.contains("problem    the ") && text.contains("SQLSTATE 42"),
+        "{text}"
+    );
+    let mut failing = metrics(database).await;
+    // Others may need the same.
+    let labelled = format!("session_reaper_failing_workers{{worker=\"{worker}\"}}");
+    failing.retain(|name, _| !name.contains("failing_workers") || *name == labelled);
+    let moves = [("failing_workers", Nothing, Exactly(1.0))];
+    assert_moved(well, &failing, &moves);
+    let findings = run(database.url(), &["doctor"]).await.stdout;
+    assert!(findings.contains(&says), "{findings}");
+    database.batch_execute(mended).await.unwrap();
+    wait_until("it works again", || async {
+        problems(database).await == (Some(0), "[]".to_owned())
+    })
+    .await;
 }
 
 /// Each worker fails at a function of its own.
@@ -51,41 +88,40 @@ async fn a_worker_that_keeps_failing_is_a_problem_until_it_works_again() {
         let well = metrics(&database).await;
         let daemon = Daemon::start_with(database.url(), &[], &variables);
         daemon.serves().await;
-        database
-            .batch_execute(&format!(
-                "alter function session_reaper.{function} rename to gone"
-            ))
-            .await
-            .unwrap();
-        database.change_password(user).await;
-        let says = format!("the {worker} of a daemon has failed for");
-        wait_until(worker, || async {
-            problems(&database).await.1.contains(&says)
-        })
-        .await;
-        assert_eq!(problems(&database).await.0, Some(1));
-        let text = run(database.url(), &["status"]).await.stdout;
-        assert!(
-            text.contains("problem    the ") && text.contains("SQLSTATE 42883"),
-            "{text}"
-        );
-        let failing = metrics(&database).await;
-        let labelled = format!("session_reaper_failing_workers{{worker=\"{worker}\"}}");
-        assert_eq!(failing[&labelled], 1.0);
-        let moves = [("failing_workers", Nothing, Exactly(1.0))];
-        assert_moved(&well, &failing, &moves);
-        let findings = run(database.url(), &["doctor"]).await.stdout;
-        assert!(findings.contains(&says), "{findings}");
-        database
-            .batch_execute(&format!(
-                "alter function session_reaper.gone rename to {function}"
-            ))
-            .await
-            .unwrap();
-        wait_until("it works again", || async {
-            problems(&database).await == (Some(0), "[]".to_owned())
-        })
-        .await;
+        let rename = |from, to| format!("alter function session_reaper.{from} rename to {to}");
+        let (mut broken, mended) = (rename(function, "gone"), rename("gone", function));
+        if worker == "linker" {
+            broken.push_str("; select session_reaper.backfill_again('again')");
+        }
+        is_told_until_mended(&database, &well, worker, [&broken, &mended]).await;
+    }
+}
+
+/// And those that work with columns.
+#[tokio::test]
+async fn so_is_one_that_misses_a_column() {
+    for (worker, table, column) in [
+        ("revoker", "revocation", "next_attempt_at"),
+        ("clock", "clock_step", "noticed_at"),
+    ] {
+        let database = Database::create().await;
+        // The clock's worker has nothing to do before the clock has been set back.
+        let mut other = database.connect().await;
+        let running = other.transaction().await.unwrap();
+        let pid = running.query_one("select pg_backend_pid()", &[]).await;
+        let pid: i32 = pid.unwrap().get(0);
+        let step = "insert into session_reaper.clock_step (had_shown, virtual_transactions)
+            select now(), array_agg(l.virtualxid)
+            from pg_locks l
+            where l.locktype = 'virtualxid' and l.pid = $1";
+        database.execute(step, &[&pid]).await.unwrap();
+        let poll = [("SESSION_REAPER_LISTEN_POLL_INTERVAL_S", "1")];
+        let well = metrics(&database).await;
+        let daemon = Daemon::start_with(database.url(), &[], &poll);
+        daemon.serves().await;
+        let rename = |from, to| format!("alter table session_reaper.{table} rename {from} to {to}");
+        let (broken, mended) = (rename(column, "gone"), rename("gone", column));
+        is_told_until_mended(&database, &well, worker, [&broken, &mended]).await;
     }
 }
 
