@@ -48,6 +48,7 @@ as $$
            or p.idle_s is not null
     ), placed as (
         select l.session_key, l.user_id, l.from_data, v.sessions_max, v.lifetime_s, v.idle_s, :used_at as used_at,
+            :is_unused as is_unused,
             coalesce(nullif(l.begun_at, '-infinity'), l.linked_at) as opened_at,
             pg_catalog.row_number() over (
                 partition by l.user_id
@@ -65,7 +66,7 @@ as $$
         select n.*, case
             when n.place > n.sessions_max then 'sessions_max'
             when n.opened_at < pg_catalog.clock_timestamp() - n.lifetime_s * interval '1 second' then 'lifetime'
-            when n.used_at < pg_catalog.clock_timestamp() - n.idle_s * interval '1 second' then 'idle'
+            when coalesce(n.used_at, case when n.is_unused then n.opened_at end) < pg_catalog.clock_timestamp() - n.idle_s * interval '1 second' then 'idle'
         end as reason
         from placed n
     )

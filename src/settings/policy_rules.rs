@@ -37,12 +37,12 @@ pub(super) fn check(policy: &Policies, site: &Site) -> Result<(), Error> {
 /// Django, for one, keeps no time of the last use, and no policy can go by what nobody knows.
 fn knows_last_use(site: &Site) -> Result<(), Error> {
     // The column that Phoenix goes by says when the session was opened.
-    let says_use = site.lifetime_s.is_some_and(|lifetime_s| lifetime_s > 0);
-    if says_use && site.preset != "phoenix" {
+    let is_of_use = site.lifetime_s.is_some_and(|lifetime_s| lifetime_s > 0);
+    if site.used_column.is_some() || is_of_use && site.preset != "phoenix" {
         return Ok(());
     }
     let rule = format!(
-        "cannot be kept: the store \"{}\" does not say when a session was last used; leave it out, or name the column that says so as site.expires_column, with site.lifetime_s",
+        "cannot be kept: the store \"{}\" does not say when a session was last used; leave it out, or name the column that says so as site.used_column",
         site.preset
     );
     Err(invalid("policy.idle_s", rule))

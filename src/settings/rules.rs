@@ -60,6 +60,7 @@ fn site(site: &Site) -> Result<(), Error> {
         ("site.user_column", site.user_column.as_ref()),
         ("site.data_column", site.data_column.as_ref()),
         ("site.expires_column", site.expires_column.as_ref()),
+        ("site.used_column", site.used_column.as_ref()),
         ("site.time_zone", site.time_zone.as_ref()),
         ("site.daemon_role", site.daemon_role.as_ref()),
     ];

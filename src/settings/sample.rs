@@ -45,6 +45,7 @@ fn the_sample_shows_every_setting_at_its_default() {
         &mut settings.site.user_column,
         &mut settings.site.policy_column,
         &mut settings.site.time_zone,
+        &mut settings.site.used_column,
         &mut settings.site.daemon_role,
     ] {
         assert!(example.take().is_some());

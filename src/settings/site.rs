@@ -51,6 +51,9 @@ pub struct Site {
     pub expires_unit: Option<EpochUnit>,
     /// How long after the time in `expires_column` a session expires, in seconds; left out: at that time.
     pub lifetime_s: Option<u64>,
+    /// Column that says when a session was last used, where that is another one than `expires_column`. `time_zone` and
+    /// `expires_unit` say what it holds, too.
+    pub used_column: Option<String>,
     /// How often the daemon checks that its triggers, foreign keys and key types are as they should be, in seconds.
     #[serde(default = "a_minute")]
     pub check_interval_s: u64,

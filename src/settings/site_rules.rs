@@ -89,9 +89,13 @@ fn expiry(site: &Site) -> Result<(), Error> {
     if site.expires_column.is_some() {
         return Ok(());
     }
+    let has_time = site.used_column.is_some();
     let needing = [
-        ("site.time_zone", site.time_zone.is_some()),
-        ("site.expires_unit", site.expires_unit.is_some()),
+        ("site.time_zone", site.time_zone.is_some() && !has_time),
+        (
+            "site.expires_unit",
+            site.expires_unit.is_some() && !has_time,
+        ),
         ("site.lifetime_s", site.lifetime_s.is_some()),
     ];
     match needing.into_iter().find(|(_, is_set)| *is_set) {

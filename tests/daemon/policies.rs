@@ -243,6 +243,43 @@ async fn a_session_that_nobody_uses_ends_where_the_store_says_so_and_the_setting
     }
 }
 
+/// As Supabase's `refreshed_at`, which is null until the first time.
+#[tokio::test]
+async fn a_column_of_its_own_may_say_when_a_session_was_last_used() {
+    let database = Database::create_bare(server()).await;
+    let mut settings = limited(Policies {
+        idle_s: Some(1800),
+        check_interval_s: 1,
+        ..Policies::default()
+    });
+    settings.site.used_column = Some("used".to_owned());
+    settings.site.time_zone = Some("Asia/Kathmandu".to_owned());
+    database
+        .batch_execute("alter table django_session add column used timestamp")
+        .await
+        .unwrap();
+    database.migrate_with(&settings).await;
+    let user = database.users(1).await[0];
+    let sessions = log_in(&database, user, 4).await;
+    // Two are old, of which one has been used, and two are young, of which one has not been used for too long.
+    age(&database, &sessions[..2], 4000.0).await;
+    let use_it = "update django_session set used = (now() - $2::text::interval) at time zone 'Asia/Kathmandu' where session_key = $1";
+    for (session, ago) in [(&sessions[1], "29 minutes"), (&sessions[2], "31 minutes")] {
+        database.execute(use_it, &[session, &ago]).await.unwrap();
+    }
+    let _daemon = database.daemon_with(settings).await;
+    wait_until("the idle ones are gone", || async {
+        database
+            .count(&[sessions[0].clone(), sessions[2].clone()])
+            .await
+            == 0
+    })
+    .await;
+    database.settled().await;
+    assert_eq!(database.count(&sessions).await, 2);
+    assert_eq!(reasons(&database).await, [("idle".to_owned(), 2)]);
+}
+
 #[tokio::test]
 async fn a_dry_run_says_who_would_be_logged_out_and_logs_nobody_out() {
     let database = Database::create().await;

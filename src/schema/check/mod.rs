@@ -118,15 +118,15 @@ pub async fn check_expiry(client: &Client, site: &Site) -> Result<(), Error> {
 
 /// Refuses a unit that the sessions belie.
 pub(super) async fn plausible_expiry(client: &Client, site: &Site) -> Result<(), Error> {
-    match &site.expires {
-        Some(expiry) => expiry.check(client, &site.sessions).await,
-        None => Ok(()),
+    for column in site.expires.iter().chain(&site.used) {
+        column.check(client, &site.sessions).await?;
     }
+    Ok(())
 }
 
 /// Tells one way to expire from another. Functions may be of an older release, this may not.
 pub(super) fn expiry_digest(site: &Site) -> String {
-    functions::digest(&format!("{:?}", site.expires))
+    functions::digest(&format!("{:?} {:?}", site.expires, site.used))
 }
 
 /// Whether deleted sessions are noted for a cache, whatever the settings say.

@@ -28,6 +28,8 @@ pub struct Site {
     pub session_key: Column,
     /// When a session expires; none if never.
     pub expires: Option<Expiry>,
+    /// When a session was last used, where a column of its own says so.
+    pub used: Option<Expiry>,
     /// The table of users.
     pub users: Table,
     /// The column that identifies a user.
@@ -79,6 +81,7 @@ impl Site {
         require_plain_equality(client, "site.user_key", &users, &user_key).await?;
         let user_source = UserSource::find(client, settings, &sessions).await?;
         let expires = Expiry::find(client, settings, &sessions).await?;
+        let used = Expiry::find_use(client, settings, &sessions).await?;
         let watched = Watch::all(client, settings, &users, &user_key).await?;
         if let Some(name) = &settings.policy_column {
             column(client, "site.policy_column", &users, name).await?;
@@ -91,6 +94,7 @@ impl Site {
             sessions,
             session_key,
             expires,
+            used,
             users,
             user_key,
             password: settings.password_column.clone(),
@@ -107,7 +111,7 @@ impl Site {
     /// What the variables in `sql/` stand for.
     pub fn variables(&self) -> Variables {
         let mut variables = self.names();
-        variables.extend(Expiry::variables(self.expires.as_ref()));
+        variables.extend(Expiry::variables(self.expires.as_ref(), self.used.as_ref()));
         variables.extend(self.user_source.variables());
         variables.extend(canary::variables(self));
         variables.insert("password", of_user(self.password.as_ref()));

@@ -62,7 +62,11 @@ fn forget_of_another_table(given: &Table, preset: &mut Table) -> Result<(), Erro
         let own = given.get(**name);
         own.is_some() && own != preset.get(**name)
     };
+    let of_another_table = is_another(&&"session_table");
     let another = OF_EXPIRY.iter().find(is_another);
+    if of_another_table {
+        preset.remove("used_column");
+    }
     if another.is_some() {
         preset.remove("time_zone");
     }

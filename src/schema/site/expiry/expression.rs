@@ -9,13 +9,23 @@ use crate::settings::EpochUnit;
 
 impl Expiry {
     /// What `sql/` needs to know. Without a column there is no time that could be before the bound.
-    pub(in crate::schema) fn variables(expiry: Option<&Self>) -> Variables {
+    pub(in crate::schema) fn variables(expiry: Option<&Self>, used: Option<&Self>) -> Variables {
         let never = || "null::timestamptz".to_owned();
+        let last_use = used
+            .map(Self::instant)
+            .or_else(|| expiry.map(Self::last_use));
         Variables::from([
             ("expires_type", Self::sql_type(expiry)),
             ("expires_raw", expiry.map_or_else(never, Self::raw)),
             ("expires_at", expiry.map_or_else(never, Self::instant)),
-            ("used_at", expiry.map_or_else(never, Self::last_use)),
+            ("used_at", last_use.unwrap_or_else(never)),
+            (
+                "is_unused",
+                used.map_or_else(
+                    || "false".to_owned(),
+                    |used| format!("({} is null)", used.raw()),
+                ),
+            ),
             ("is_expired", Self::condition(expiry)),
             (
                 "expires_least",

@@ -1,4 +1,4 @@
-//! When a session expires, said once: every statement that asks has its expression from here.
+//! When a session expires, and when it was last used, said once: every statement that asks has its expression from here.
 //!
 //! Stores keep it as an instant, as a time of day in somebody's zone, or as a number, and a mistake in any of them
 //! deletes live sessions. So nothing is guessed, the raw column is compared with a bound that has been converted
@@ -49,9 +49,42 @@ impl Expiry {
             return Ok(None);
         };
         let column = column(client, "site.expires_column", sessions, name).await?;
+        Ok(Some(Self {
+            kind: Kind::of(client, settings, sessions, &column).await?,
+            column,
+            lifetime_s: settings.lifetime_s.unwrap_or(0),
+        }))
+    }
+
+    /// A column that says when a session was last used; none where that is the same one, or nobody knows.
+    pub(in crate::schema) async fn find_use(
+        client: &impl GenericClient,
+        settings: &settings::Site,
+        sessions: &Table,
+    ) -> Result<Option<Self>, Error> {
+        let Some(name) = &settings.used_column else {
+            return Ok(None);
+        };
+        let column = column(client, "site.used_column", sessions, name).await?;
+        Ok(Some(Self {
+            kind: Kind::of(client, settings, sessions, &column).await?,
+            column,
+            lifetime_s: 0,
+        }))
+    }
+}
+
+impl Kind {
+    /// What a column holds, by its type and by what the settings say of it.
+    async fn of(
+        client: &impl GenericClient,
+        settings: &settings::Site,
+        sessions: &Table,
+        column: &Column,
+    ) -> Result<Self, Error> {
         let kind = match Type::from_oid(column.type_oid) {
             Some(Type::TIMESTAMPTZ) => Kind::Instant,
-            Some(Type::TIMESTAMP) => Kind::Local(zone(client, settings, sessions, &column).await?),
+            Some(Type::TIMESTAMP) => Kind::Local(zone(client, settings, sessions, column).await?),
             Some(Type::INT4 | Type::INT8 | Type::NUMERIC) => {
                 Kind::Epoch(settings.expires_unit.ok_or_else(|| Unusable::NoUnit {
                     table: sessions.to_string(),
@@ -61,17 +94,13 @@ impl Expiry {
             _ => {
                 return Err(Unusable::Expiry {
                     table: sessions.to_string(),
-                    column: column.name,
-                    sql_type: column.sql_type,
+                    column: column.name.clone(),
+                    sql_type: column.sql_type.clone(),
                 }
                 .into());
             }
         };
-        Ok(Some(Self {
-            column,
-            kind,
-            lifetime_s: settings.lifetime_s.unwrap_or(0),
-        }))
+        Ok(kind)
     }
 }
 
