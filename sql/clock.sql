@@ -31,7 +31,7 @@ begin
     set changed_at = shown_before
     where r.change_id = any (stamped) and r.changed_at is not null;
     update session_reaper.revocation r
-    set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+    set :reopened
     where r.change_id = any (stamped) and r.state = 'settled';
 end
 $$;

@@ -167,7 +167,7 @@ begin
     end if;
     begin
         update session_reaper.revocation r
-        set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+        set :reopened
         where r.id = any (held);
     exception when others or assert_failure then
         held := array[session_reaper.request('session', new.user_id, 'stale version', 'all', null)];

@@ -100,7 +100,7 @@ begin
     ), reopened as (
         -- The change that it is older than may have settled long ago. One that has not finds the link by itself.
         update session_reaper.revocation r
-        set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+        set :reopened
         where r.state = 'settled'
           and r.id = any (array(
             select d.id
@@ -210,7 +210,7 @@ as $$
         returning k.revocation_id
     )
     update session_reaper.revocation r
-    set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+    set :reopened
     where r.id in (select n.revocation_id from named n) and r.state = 'settled'
 $$;
 

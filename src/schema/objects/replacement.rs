@@ -159,7 +159,7 @@ pub async fn put_in_place(
 
 async fn swap(client: &Client, site: &Site) -> Result<bool, Error> {
     client
-        .batch_execute(include_str!("replacement/lock.sql"))
+        .batch_execute(&site.render(include_str!("replacement/lock.sql")))
         .await?;
     // Once more: only now can nobody come up with anything.
     let few = client

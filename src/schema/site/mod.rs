@@ -56,6 +56,9 @@ pub struct Site {
 /// full, and get the same answer.
 const PAGE_BYTES: u64 = 8192;
 
+/// What makes a revocation that has settled be worked on again: of "update session_reaper.revocation set".
+const REOPENED: &str = "state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0";
+
 impl Site {
     /// Looks the settings up in the catalog.
     ///
@@ -117,6 +120,7 @@ impl Site {
         variables.insert("password", of_user(self.password.as_ref()));
         variables.insert("policy_value", of_user(self.policy_column.as_ref()));
         variables.insert("queue_limit_bytes", self.queue_limit_bytes.to_string());
+        variables.insert("reopened", REOPENED.to_owned());
         variables.insert("evicts", self.is_cached.to_string());
         let cache = self
             .cache

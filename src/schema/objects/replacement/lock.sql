@@ -15,7 +15,7 @@ on conflict on constraint revoked_key_pkey do update set grace_over = false wher
 -- What was built is as old as least_age() says, and may be older than changes that have settled (P1). With nobody at the links, of whom
 -- one could hold a revocation and want the links next (P6).
 update session_reaper.revocation r
-set state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0
+set :reopened
 from session_reaper.change c, session_reaper.least_age() a
 where r.state = 'settled'
   and c.id = r.change_id
