@@ -1,5 +1,5 @@
--- Which session belongs to which user, and what the transaction that said so could see. Typed after the
--- site's own tables; UNLOGGED where the session table is, since a logged table cannot reference an unlogged one.
+-- Which session belongs to which user, and what the transaction that linked them could see. The types are those of the
+-- site's own tables. UNLOGGED if the session table is, because a logged table cannot reference an unlogged one.
 do $$
 declare
     sessions regclass := pg_catalog.current_setting('session_reaper.session_table')::pg_catalog.regclass;
@@ -11,8 +11,8 @@ begin
         into strict persistence
         from pg_catalog.pg_class c
         where c.oid = sessions;
-    -- A key compared under another collation could not use an index: neither ours nor, when a session or a user
-    -- is deleted, the cascade.
+    -- With a key compared under another collation, neither our statements nor the cascade that deletes a session or a user
+    -- could use an index.
     select pg_catalog.format_type(a.atttypid, a.atttypmod)
             || case when a.attcollation <> t.typcollation
                 then pg_catalog.format(' collate %I.%I', n.nspname, l.collname) else '' end
@@ -53,16 +53,17 @@ $$;
 create index user_session_of_user on session_reaper.user_session (user_id);
 
 comment on table session_reaper.user_session is
-    'Session key -> user. Deleting the session or the user deletes the link. An app that links its sessions calls session_reaper.link_session() in the transaction that logs the user in. The owner may insert session_key and user_id here, and the rest has defaults that say how old the login is; but should that statement fail, the server''s log has the key.';
-comment on column session_reaper.user_session.session_key is 'The session, as the site''s session table knows it. A bearer credential (P7).';
+    'Session key -> user. Deleting the session or the user deletes the link. An app that links its sessions calls session_reaper.link_session() in the transaction that logs the user in. The owner may insert session_key and user_id here; the rest has defaults that tell how old the login is. But if that statement fails, the server''s log has the key.';
+comment on column session_reaper.user_session.session_key is
+    'The session''s key, as in the site''s session table. A bearer credential (P7).';
 comment on column session_reaper.user_session.user_id is 'The user who is logged in to it.';
 comment on column session_reaper.user_session.xid is 'Top-level id of the transaction that first put this user into this session.';
 comment on column session_reaper.user_session.begun_at is
-    'now() of that transaction; minus infinity if the clock was set back since, so that nobody knows.';
+    'now() of that transaction; minus infinity if the clock was set back since, so that it is not known.';
 comment on column session_reaper.user_session.snapshot is
-    'What that transaction saw, or what the statement saw that read the password, if the app handed its credential_version back.';
+    'What that transaction saw, or what the statement that read the password saw, if the app handed its credential_version back.';
 comment on column session_reaper.user_session.credential_version is
     'What session_reaper.credential_version() returned beside the password hash; null if the app does not use it.';
 comment on column session_reaper.user_session.from_data is
-    'The link was found in the session itself, by the daemon or by a trigger on the session table, and not made by the app: it goes when the session names nobody any more.';
+    'The link was found in the session itself, by the daemon or by a trigger on the session table, and not made by the app: it goes when the session names no user now.';
 comment on column session_reaper.user_session.linked_at is 'When the link was made.';

@@ -1,6 +1,6 @@
--- Rows that a dump or a replication brought from another server, made to mean what is true here.
+-- Making rows that a dump or replication brought from another server mean what is true here.
 
--- A dump or a replication brings rows along and, where they are copied without it, not the number that comes next.
+-- A dump or replication may bring rows without the sequence's next number.
 create or replace function session_reaper.catch_up_numbers()
 returns void
 language plpgsql
@@ -23,11 +23,11 @@ end
 $$;
 
 comment on function session_reaper.catch_up_numbers() is
-    'Has rows get numbers beyond those that have arrived. For the functions of this schema only.';
+    'Makes new rows get numbers beyond those that have arrived. For the functions of this schema only.';
 
--- A login that handed back a version from before a change is older than that, though it began after it, and only snapshots
--- say so. They say it as long as both are of the same server; from then on the clock has to (P1). What had settled had ended
--- such sessions, or is open again because of them.
+-- A login that handed back a version from before a change is older than the change, even if it began after it, and only
+-- snapshots show that. They do so as long as both come from the same server; after that the clock has to (P1). Revocations
+-- that had settled had ended such sessions, or are open again because of them.
 create or replace function session_reaper.date_stale_links()
 returns void
 language sql
@@ -64,12 +64,12 @@ as $$
 $$;
 
 comment on function session_reaper.date_stale_links() is
-    'Has links that came with a dump say by their time what only their snapshots said. For adopt_ids() only.';
+    'Makes links that came with a dump show by their time what only their snapshots showed. For adopt_ids() only.';
 
 -- This server will reach these ids some day, or has passed them already. Then a restored change looks as if newer logins
--- had not seen it and ends them (P2), and what a restored snapshot claims to have seen it has not (P1). Transaction 0 is
--- visible to everybody, and a snapshot '1:1:' has seen nothing else: between what was restored the clock decides, and
--- everything that was restored is older than a change made here.
+-- had not seen it, and ends them (P2); and a restored snapshot claims to have seen what it has not (P1). Transaction 0 is
+-- visible to every snapshot, and a snapshot '1:1:' has seen nothing else. So the clock decides between restored rows, and
+-- all of them are older than a change made here.
 create or replace function session_reaper.adopt_ids()
 returns boolean
 language plpgsql
@@ -109,4 +109,4 @@ end
 $$;
 
 comment on function session_reaper.adopt_ids() is
-    'Makes transaction ids and snapshots that came with a dump of another server mean what is true here; says whether there were any.';
+    'Makes transaction ids and snapshots that came with a dump of another server mean what is true here; returns whether any were.';

@@ -1,7 +1,7 @@
 -- A change of a password, made here or arrived by replication.
 
--- What a changed password asks for. A function of its own for what arrives, as a subtransaction for each user would slow
--- down a bulk change.
+-- What a changed password asks for. Changes that arrive have a separate function, because a subtransaction for each user
+-- would slow down a bulk change.
 create or replace function session_reaper.request_change(for_user :user_key_type, why text, under_policy text)
 returns void
 language plpgsql

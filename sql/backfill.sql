@@ -1,9 +1,10 @@
--- Asking for a backfill: all sessions are looked at again for their users; and how old one counts that is found only then.
+-- Asking for a backfill, which reads all sessions for their users again; and how old a session counts that only the
+-- backfill finds.
 
--- A change settles only once every session that is older has been found: linked, or in the queue. So a session that is
--- found later, and was written while nothing was noted, is younger than all that has settled by now (P2). It may be older
--- than the other changes, whether their transactions are still waited for, the wait was cut short, or they commit later
--- (P1). A hundred of these are named; what is beyond the last one counts as not seen.
+-- A change settles only once every older session has been found: linked, or in the queue. So a session that was written
+-- while nothing was noted, and is found later, is younger than every change that has settled by now (P2). It may be older
+-- than the other changes: those whose transactions are still waited for, those whose wait was cut short, and those that
+-- commit later (P1). The snapshot names a hundred of these; it counts as not having seen anything beyond the last one.
 create or replace function session_reaper.age_of_unnoted(out begun_at timestamptz, out snapshot pg_snapshot)
 language sql
 stable
@@ -28,7 +29,7 @@ as $$
             pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())) as xmax
     )
     select
-        -- Of a change that came with a dump and has not settled, the clock alone tells.
+        -- For a change that came with a dump and has not settled, only the clock decides.
         least(
             coalesce(
                 (select pg_catalog.max(k.at) + interval '1 microsecond' from known k where k.is_settled),
@@ -45,7 +46,7 @@ as $$
 $$;
 
 comment on function session_reaper.age_of_unnoted() is
-    'How old a session is at most that was written while nothing was noted. For the functions of this schema only.';
+    'The greatest age of a session that was written while nothing was noted. For the functions of this schema only.';
 
 create or replace function session_reaper.least_age(out begun_at timestamptz, out snapshot pg_snapshot)
 language sql
@@ -59,11 +60,11 @@ as $$
 $$;
 
 comment on function session_reaper.least_age() is
-    'How old a session counts as of which nobody knows when its user came.';
+    'How old a session counts if it is not known when its user logged in.';
 
--- After the installation, and whenever writes were not noted, every session has to be read. Asked for in the
--- transaction that attaches the triggers, which waits for all writers: what they wrote before is in the table, what they
--- write afterwards is in the queue. What is found may be older than everything, unless all had been read until a pause
+-- After the installation, and whenever writes were not noted, every session has to be read. The transaction that attaches
+-- the triggers asks for this, and waits for all writers: what they wrote before is in the table, what they write afterwards
+-- is in the queue. A session found this way may be older than every change, unless all sessions had been read until a pause
 -- began, the queue ran full, the links were lost or a write could not be noted.
 create or replace function session_reaper.backfill_again(why text)
 returns void
@@ -71,10 +72,10 @@ language sql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- In this order: whoever cuts pages holds that row, and whoever reads one never waits for it.
+    -- In this order: a daemon that cuts pages holds that row, and a daemon that reads a page never waits for it.
     update session_reaper.backfill t
     set (least_begun_at, least_snapshot) = (
-            -- A backfill that had not come to its end goes on from where it was asked for first.
+            -- A backfill that had not finished keeps the age from when it was first asked for.
             select case when not t.complete then t.least_begun_at when n.was_noted then a.begun_at else '-infinity' end,
                 case when not t.complete then t.least_snapshot when n.was_noted then a.snapshot else '1:1:' end
             from session_reaper.age_of_unnoted() a
@@ -87,4 +88,4 @@ as $$
     delete from session_reaper.opened_anonymous;
 $$;
 
-comment on function session_reaper.backfill_again(text) is 'Has every session read for the user in it.';
+comment on function session_reaper.backfill_again(text) is 'Makes the daemon read every session for its user.';

@@ -1,13 +1,13 @@
--- The canary: a revocation of ours now and then, by the way that all others go, to see whether it would work now. Where the
--- settings name a user, a session of that user is opened for it; where they do not, it names no session, and drives the outbox
--- and the daemon alone.
+-- The canary: our own revocation now and then, on the same path as all others, to see whether one would work now. Where the
+-- settings name a user, the canary opens a session of that user; otherwise it names no session, and exercises only the
+-- outbox and the daemon.
 --
--- The user is one of the site's, because triggers, links, sweeps and evictions all name the site's tables: with tables of our
--- own, the canary would need a second set of these functions, and would say of that whether it works. Nothing here raises: what
--- fails is noted by its SQLSTATE, since the server's log would have the statement (P7).
+-- The user is one of the site's, because triggers, links, sweeps and evictions all name the site's tables. With separate
+-- tables, the canary would need a second set of these functions, and would only show whether that set works. Nothing here
+-- raises: a failure is noted by its SQLSTATE, because otherwise the statement would reach the server's log (P7).
 
--- A value for a column that the session cannot be without. What is drawn is drawn by the statement itself: none has a key in its
--- text (P7), and it is as hard to guess as the site's own.
+-- A value for a column that the session cannot be without. The statement itself draws random values, so that its text
+-- contains no key (P7), and the key is as hard to guess as the site's own.
 create or replace function session_reaper.canary_filler(of_column pg_attribute)
 returns text
 language sql
@@ -19,7 +19,7 @@ as $$
             pg_catalog.format('cast(%s as %s)', d.word, pg_catalog.format_type(of_column.atttypid, of_column.atttypmod))
         when t.typname = 'uuid' then 'pg_catalog.gen_random_uuid()'
         when t.typname = 'bytea' then pg_catalog.format('pg_catalog.decode(%s, %L)', d.word, 'hex')
-        -- A number comes from its sequence, or it is not to be had.
+        -- A numeric key can only come from its sequence.
         when of_column.attname = :session_key_name then null
         when t.typcategory = 'N' then '0'
         when t.typcategory = 'B' then 'false'
@@ -38,8 +38,8 @@ $$;
 comment on function session_reaper.canary_filler(pg_attribute) is
     'A value for a column of the session table about which nothing is known, as SQL; null if there is none. For canary_value() only.';
 
--- Its data say that nobody is logged in, so that the session is of use to nobody who finds its key. A store that has the user in
--- a column of its own gets him there, as that is how it links.
+-- Its data say that no user is logged in, so that the session is useless to anyone who finds its key. A store that has a
+-- column for the user gets the user there, because that is how it links.
 create or replace function session_reaper.canary_value(of_column pg_attribute, of_user text)
 returns text
 language sql
@@ -86,7 +86,7 @@ end
 $$;
 
 comment on function session_reaper.canary_session(text) is
-    'Opens a session for the canary in the site''s table, in which nobody is logged in and which expires within the hour; returns its key. For canary_open() only.';
+    'Opens a session for the canary in the site''s table, with no user logged in, expiring within the hour; returns its key. For canary_open() only.';
 
 create or replace function session_reaper.canary_is_there()
 returns boolean
@@ -102,7 +102,7 @@ $$;
 
 comment on function session_reaper.canary_is_there() is 'Whether the session of the last run still exists. For the functions of this schema only.';
 
--- Whatever holds it lets go of it later, and then the next run deletes it, or its revocation does, or the purge.
+-- If another transaction holds the session, the next run, its revocation or the purge deletes it later.
 create or replace function session_reaper.canary_remove()
 returns void
 language plpgsql
@@ -120,7 +120,8 @@ exception when others or assert_failure then
 end
 $$;
 
-comment on function session_reaper.canary_remove() is 'Deletes what is left of the last run, if nobody holds it. For the functions of this schema only.';
+comment on function session_reaper.canary_remove() is
+    'Deletes what is left of the last run, unless it is locked. For the functions of this schema only.';
 
 create or replace function session_reaper.canary_failed(stage text, state text default null)
 returns void
@@ -136,9 +137,9 @@ end
 $$;
 
 comment on function session_reaper.canary_failed(text, text) is
-    'Notes what a run has failed at, and deletes its session. For the functions of this schema only.';
+    'Notes at which stage a run has failed, and deletes its session. For the functions of this schema only.';
 
--- Nobody is logged in as this user but the canary, or it would end a session of somebody's (P2).
+-- Only the canary may be logged in as this user; otherwise it would end another session (P2).
 create or replace function session_reaper.canary_open(of_user text)
 returns boolean
 language plpgsql
@@ -170,9 +171,10 @@ end
 $$;
 
 comment on function session_reaper.canary_open(text) is
-    'Opens the session of a run and links it; false if that has failed, which it notes. For canary_begin() only.';
+    'Opens the session of a run and links it; notes a failure and returns false. For canary_begin() only.';
 
--- A clock that was set back must not keep it waiting. A run that nobody has finished is its daemon's until that has given it up.
+-- A clock that was set back must not keep it waiting. An unfinished run belongs to its daemon until that daemon has given
+-- it up.
 create or replace function session_reaper.canary_rest(every_s double precision, patience_s double precision)
 returns double precision
 language sql
@@ -188,10 +190,10 @@ as $$
 $$;
 
 comment on function session_reaper.canary_rest(double precision, double precision) is
-    'In how many seconds the next run is due; 0 if it is. For canary_begin() only.';
+    'The number of seconds until the next run is due; 0 if it is due. For canary_begin() only.';
 
--- The daemon takes three steps, each a transaction: the session has to be there before the change. One revocation of the
--- canary's is open at most, however long the work stands still: what could not be done then has failed again (P8).
+-- The daemon takes three steps, each a transaction: the session has to exist before the change. At most one canary
+-- revocation is open, however long the work stands still; a run that finds it unfinished has failed again (P8).
 create or replace function session_reaper.canary_begin(
     of_user text, every_s double precision, patience_s double precision, out outcome text, out rest_s double precision)
 language plpgsql
@@ -208,13 +210,13 @@ begin
         return;
     end if;
     perform from session_reaper.canary for update skip locked;
-    -- Asked again: another daemon may have begun meanwhile.
+    -- Checked again: another daemon may have begun meanwhile.
     if not found or session_reaper.canary_rest(every_s, patience_s) > 0 then
         return;
     end if;
     outcome := 'failed';
     update session_reaper.canary c set began_at = pg_catalog.clock_timestamp(), finished_at = null;
-    -- Named when this was installed, so that who may call this cannot have a session of anybody's opened.
+    -- The user is fixed at installation, so that a role that may call this cannot open a session for any other user.
     if of_user is distinct from :canary_user then
         perform session_reaper.canary_failed('other_user');
         return;
@@ -240,10 +242,11 @@ end
 $$;
 
 comment on function session_reaper.canary_begin(text, double precision, double precision) is
-    'Begins a run of the canary, if one is due and no other daemon has one: begun, failed, or later, and then in how many seconds it is due, as far as that is known.';
+    'Begins a run of the canary, if one is due and no other daemon has one: begun, failed, or later; then also the seconds until it is due, if known.';
 
--- Has the trigger on the users' passwords fire, and takes back what it did: nobody ever sees another password, and what the
--- site's own triggers do is undone, too. The request itself is made by the function that the trigger calls.
+-- Makes the trigger on the users' passwords fire, and rolls back what it did: no other transaction ever sees another
+-- password, and what the site's own triggers do is undone, too. The function that the trigger calls makes the request
+-- itself.
 create or replace function session_reaper.canary_fires(of_user :user_key_type)
 returns boolean
 language plpgsql
@@ -262,14 +265,14 @@ begin
 exception
     when sqlstate 'P0SR1' then
         return fired;
-    -- The site takes no such password: then nobody can tell.
+    -- The site refuses such a password, so this cannot be tested.
     when integrity_constraint_violation or data_exception then
         return true;
 end
 $$;
 
 comment on function session_reaper.canary_fires(:user_key_type) is
-    'Whether a change of this user''s password asks for his sessions to end; it is rolled back. True if that cannot be tried. For canary_ask() only.';
+    'Whether a change of this user''s password asks for sessions to end; it is rolled back. True if that cannot be tried. For canary_ask() only.';
 
 create or replace function session_reaper.canary_ask()
 returns boolean
@@ -299,9 +302,9 @@ end
 $$;
 
 comment on function session_reaper.canary_ask() is
-    'Asks for the session of the run to end, as a changed password does; false if that has failed, which it notes.';
+    'Asks for the session of the run to end, as a changed password does; notes a failure and returns false.';
 
--- "revoked" does not do: a session that somebody holds is still there then.
+-- The state "revoked" is not enough: a session that another transaction holds still exists then.
 create or replace function session_reaper.canary_look(patience_s double precision)
 returns text
 language plpgsql
@@ -329,7 +332,7 @@ begin
     if asked.state = 'settled' and not is_there then
         update session_reaper.canary c
         set finished_at = pg_catalog.clock_timestamp(), succeeded_at = pg_catalog.clock_timestamp(), own_session = null,
-            -- The look that found it gone may have come after it had settled, and not have seen that yet.
+            -- The look that found the session gone may have come after the revocation had settled, without seeing that yet.
             gone_s = session_reaper.seconds_after(asked.at, least(run.gone_at, asked.settled_at)),
             settled_s = session_reaper.seconds_after(asked.at, asked.settled_at),
             failed_stage = null, failed_sqlstate = null;
@@ -344,7 +347,7 @@ end
 $$;
 
 comment on function session_reaper.canary_look(double precision) is
-    'How far the run is: waiting, succeeded, failed, or unknown where its revocation is not there any more. Notes what came of it.';
+    'How far the run is: waiting, succeeded, failed, or unknown if its revocation no longer exists. Notes the result.';
 
 create or replace function session_reaper.canary_off()
 returns void
@@ -365,4 +368,4 @@ end
 $$;
 
 comment on function session_reaper.canary_off() is
-    'Deletes what a canary has left that is switched off, so that nothing of it grows old in status. Writes nothing where there is nothing.';
+    'Deletes what a switched-off canary has left, so that status shows no old results. Writes nothing if there is nothing.';

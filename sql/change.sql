@@ -9,7 +9,7 @@ set enable_seqscan = off
 as $$
 declare
     revocation bigint;
-    -- Anybody can set it to anything, and gains a place in the queue.
+    -- Any role can set this to anything; all it gains is a place in the queue.
     asked integer := case
         when pg_catalog.current_setting('session_reaper.asked', true) ~ '^[0-9]{1,8}$'
             then pg_catalog.current_setting('session_reaper.asked', true)::integer
@@ -40,12 +40,12 @@ $$;
 comment on function session_reaper.request(text, :user_key_type, text, text, text) is
     'Writes a revocation and, if this transaction has none yet, its change. Returns the revocation''s number.';
 
--- Deferred to the commit, and there to the end of the queue, because a stamp that is earlier than the commit
--- keeps sessions whose login read the old password in between: a stamp a row spread over seconds in a
--- bulk reset. SET CONSTRAINTS ALL IMMEDIATE, which Django's check_constraints() issues, fires it early, so it
--- makes itself deferred again. An update queues it anew behind whatever else is deferred; three times
--- in the message that commits are enough to be the last, and the trigger's WHEN ends it there. A message that
--- makes constraints immediate, or in which other code has called us, may go on after it: there a hundred times.
+-- Deferred to the commit, and there to the end of the queue, because a stamp that is earlier than the commit keeps sessions
+-- whose login read the old password in between: in a bulk reset, one stamp per row spread over seconds. SET CONSTRAINTS ALL
+-- IMMEDIATE, which Django's check_constraints() issues, fires it early, so it makes itself deferred again. An update queues
+-- it anew behind whatever else is deferred. Three times in the message that commits are enough to be the last, and the
+-- trigger's WHEN ends it there. A message that makes constraints immediate, or in which other code has called us, may go on
+-- after the stamp, so the limit there is a hundred times.
 create or replace function session_reaper.stamp_change()
 returns trigger
 language plpgsql
@@ -78,8 +78,8 @@ $$;
 comment on function session_reaper.stamp_change() is
     'Stamps a change as late as the database allows, tells the daemon, and ends sessions itself where there is no daemon.';
 
--- The notification says only "look"; polling finds what it would have told. Left out where it would make the
--- app's commit fail: PREPARE TRANSACTION refuses a transaction that has notified, and so does a full queue.
+-- The notification only means "look"; polling finds the same work without it. Left out where it would make the app's commit
+-- fail: PREPARE TRANSACTION refuses a transaction that has notified, and so does a full queue.
 create or replace function session_reaper.announce()
 returns void
 language plpgsql
@@ -96,8 +96,8 @@ $$;
 
 comment on function session_reaper.announce() is 'NOTIFY session_reaper, where it cannot fail the commit.';
 
--- The change and its revocations are rows by now, so nothing that fails here may fail the commit. It is noted on one of them: a
--- bulk change has hundreds of thousands.
+-- The change and its revocations are rows by now, so a failure here must not fail the commit. It is noted on one revocation
+-- only: a bulk change has hundreds of thousands.
 create or replace function session_reaper.act_on_change(of_change bigint, served_before boolean, is_new_message boolean)
 returns boolean
 language plpgsql
@@ -109,7 +109,7 @@ begin
     if served_now is null then
         perform session_reaper.announce();
     end if;
-    -- Once a message: the daemon may have gone since an earlier one (P4).
+    -- Once per message: the daemon may have gone since an earlier one (P4).
     if served_now is null or served_now and is_new_message then
         served_now := session_reaper.is_served();
     end if;

@@ -1,9 +1,9 @@
--- What is done about a server's clock that has been set back, which a failover to a standby may do as well.
+-- What happens when the server's clock has been set back, which a failover to a standby can do as well.
 
--- A transaction that began before the clock was set back has a later time than a change that is made afterwards, though
--- it may have read the password before (P1). So changes count as made no earlier than the clock had shown, for as long
--- as such a transaction runs: sql/change.sql stamps them so. Those that have been stamped before this was noticed are
--- stamped anew, and what has settled meanwhile is looked at again.
+-- A transaction that began before the clock was set back has a later time than a change made afterwards, though it may have
+-- read the password before that change (P1). So as long as such a transaction runs, changes count as made no earlier than
+-- the clock had shown; sql/change.sql stamps them that way. Changes stamped before this was noticed are stamped anew, and
+-- revocations that have settled meanwhile are looked at again.
 create or replace function session_reaper.heed_step_back(behind_s double precision, unseen_s double precision, unseen_from xid8)
 returns void
 language plpgsql
@@ -37,7 +37,7 @@ end
 $$;
 
 comment on function session_reaper.heed_step_back(double precision, double precision, xid8) is
-    'The clock shows this many seconds less than it would have. It was looked at so many seconds ago, when transactions from this one on had not ended.';
+    'The clock is "behind_s" behind what it would show. It was last looked at "unseen_s" ago, when transactions from "unseen_from" on had not ended.';
 
 -- The newest time that the clock had shown, as long as a transaction from before it was set back runs.
 create or replace function session_reaper.latest_time()
@@ -50,9 +50,9 @@ as $$
 $$;
 
 comment on function session_reaper.latest_time() is
-    'What the clock shows, or has shown before it was set back. For the functions of this schema only.';
+    'What the clock shows, or showed before it was set back. For the functions of this schema only.';
 
--- A transaction that is left open for ever must not have newer logins end for as long, hence the day.
+-- A transaction that is left open for ever must not end newer logins for as long, hence the day.
 create or replace function session_reaper.forget_steps()
 returns void
 language sql
@@ -69,9 +69,9 @@ $$;
 comment on function session_reaper.forget_steps() is
     'Forgets that the clock was set back once no transaction from before runs any more.';
 
--- A time that the clock had reached before it was set back, or that a wrong clock wrote down, would be waited for:
--- nothing would be tried again, evicted again or compared until then. "change.at" and what says how old a login is stay,
--- because they are compared with each other; newer_from sees to it that nobody waits for them.
+-- The daemon would wait for a time that the clock had reached before it was set back, or that a wrong clock wrote: it would
+-- try, evict and compare nothing again until then. "change.at" and the columns that hold a login's age stay, because they
+-- are compared with each other; newer_from ensures that nothing waits for them.
 create or replace function session_reaper.times_kept()
 returns table (relation text, what text, instead timestamptz)
 language sql
@@ -100,9 +100,9 @@ as $$
 $$;
 
 comment on function session_reaper.times_kept() is
-    'Every time in our tables that something waits for or is counted from, and what takes its place where it is ahead.';
+    'Every time in our tables that something waits for or counts from, and its replacement if it lies ahead.';
 
--- Rows that somebody holds are passed over (P6), and so is what goes beyond a batch; the caller asks again.
+-- Passes over rows that another transaction holds (P6), and rows beyond a batch; the caller asks again.
 create or replace function session_reaper.unset_times_ahead(most integer default 10000)
 returns boolean
 language plpgsql
@@ -133,4 +133,4 @@ end
 $$;
 
 comment on function session_reaper.unset_times_ahead(integer) is
-    'Puts times that lie ahead of the server''s clock right; says whether some are left.';
+    'Corrects times that lie ahead of the server''s clock; returns whether some are left.';

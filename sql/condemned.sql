@@ -1,6 +1,6 @@
--- Which sessions revocations end, and which of these have something left to end. Planned as sql/lock.sql says.
+-- Which sessions revocations end, and which revocations have something left to end. Planned as sql/lock.sql describes.
 
--- The breach switch alone reads all links, and that is cheapest in one go.
+-- Only the breach switch reads all links, and that is cheapest in one go.
 create or replace function session_reaper.condemned_everyone(revocation bigint, most integer)
 returns setof :session_key_base_type
 language sql
@@ -22,9 +22,9 @@ $$;
 comment on function session_reaper.condemned_everyone(bigint, integer) is
     'Up to "most" of the sessions that a revocation of everybody ends. For the functions of this schema only.';
 
--- A user may have asked many times, and may have many sessions. So each session is looked at once, and not once for each
--- revocation: one that is newer than all of these changes is passed over, and of the others each belongs to the first revocation
--- that ends it. This one, too, becomes part of the statements that ask it, which say how it is planned.
+-- A user may have many revocations and many sessions. So each session is looked at once, not once per revocation. A session
+-- that is newer than all of these changes is passed over; each other session belongs to the first revocation that ends it.
+-- PostgreSQL inlines this function, too, into the statements that call it, and these set how it is planned.
 create or replace function session_reaper.by_user(revocations bigint[])
 returns table (user_id :user_key_type, ids bigint[], xids xid8[], latest timestamptz)
 language sql
@@ -34,7 +34,7 @@ as $$
         pg_catalog.array_prepend(pg_catalog.max(a.xid::text::bigint)::text::xid8, pg_catalog.array_agg(a.xid)),
         pg_catalog.max(coalesce(a.at, 'infinity'))
     from (
-        -- In order, since sorting in the aggregates would sort for each user anew.
+        -- Sorted here, because sorting in the aggregates would sort anew for each user.
         select r.user_id, r.id, c.xid, c.at
         from session_reaper.revocation r
         join session_reaper.change c on c.id = r.change_id
@@ -45,7 +45,7 @@ as $$
 $$;
 
 comment on function session_reaper.by_user(bigint[]) is
-    'The users whom these revocations name, each with their numbers in order, the transactions that asked, the greatest of them once more in front, and their latest stamp. For the functions of this schema only.';
+    'The users whom these revocations name, each with their numbers in order, the transactions that asked, with the greatest repeated in front, and their latest stamp. For the functions of this schema only.';
 
 create or replace function session_reaper.has_seen_all(link_xid xid8, link_snapshot pg_snapshot, xids xid8[])
 returns boolean
@@ -58,9 +58,9 @@ as $$
 $$;
 
 comment on function session_reaper.has_seen_all(xid8, pg_snapshot, xid8[]) is
-    'Whether none of these transactions, which have all begun before the snapshot''s end, was running then, or made the link. For may_be_older() only.';
+    'Whether none of these transactions, all begun before the snapshot''s end, was running then or made the link. For may_be_older() only.';
 
--- Most are told apart without a look at who was running.
+-- Most cases are decided without looking at the running transactions.
 create or replace function session_reaper.may_be_older(
     link_xid xid8, link_begun_at timestamptz, link_snapshot pg_snapshot, xids xid8[], latest timestamptz)
 returns boolean
@@ -74,7 +74,8 @@ return not (
 comment on function session_reaper.may_be_older(xid8, timestamptz, pg_snapshot, xid8[], timestamptz) is
     'Whether one of these changes, as by_user() gives them, could end this session by the age rule.';
 
--- These two set nothing, so that PostgreSQL can put them into the statements that ask them, which then stop at their bound.
+-- These two functions have no settings, so that PostgreSQL can inline them into the statements that call them, which then
+-- stop at their limit.
 create or replace function session_reaper.condemned_of_user(
     of_user :user_key_type, ids bigint[], xids xid8[], latest timestamptz)
 returns table (revocation_id bigint, session_key :session_key_base_type)
@@ -97,7 +98,7 @@ as $$
 $$;
 
 comment on function session_reaper.condemned_of_user(:user_key_type, bigint[], xid8[], timestamptz) is
-    'The sessions of a user that these revocations of his end, each with the first one that does. For the functions of this schema only.';
+    'The sessions of a user that the user''s revocations end, each with the first that does. For the functions of this schema only.';
 
 create or replace function session_reaper.named_sessions(revocation bigint)
 returns setof :session_key_base_type
@@ -120,7 +121,8 @@ $$;
 comment on function session_reaper.named_sessions(bigint) is
     'The sessions that this revocation ends because it has named their keys. For the functions of this schema only.';
 
--- Up to "most" sessions from each source: those of a user, those that are named, and everybody's.
+-- Up to "most" sessions from each source: those of a user, those that are named by key, and those of a revocation of
+-- everybody.
 create or replace function session_reaper.condemned(revocations bigint[], most integer)
 returns table (revocation_id bigint, session_key :session_key_base_type)
 language plpgsql
@@ -157,8 +159,8 @@ $$;
 comment on function session_reaper.condemned(bigint[], integer) is
     'Sessions that these revocations end and that still exist. Keys are bearer credentials: for the functions of this schema only.';
 
--- A look that locks nothing: most of what waits has no session to end, and a row lock is written to the WAL. Without a bound,
--- since one revocation's many sessions must not hide another one's few.
+-- This locks nothing: most waiting revocations have no session to end, and a row lock is written to the WAL. It has no
+-- limit, because one revocation's many sessions must not hide another's few.
 create or replace function session_reaper.with_sessions(revocations bigint[])
 returns setof bigint
 language plpgsql
@@ -203,8 +205,8 @@ comment on function session_reaper.with_sessions(bigint[]) is
 
 -- Which of these revocations still have a session to end.
 --
--- What waits to be read is looked at first, and links only afterwards, by a statement that sees more: a linker may commit
--- in between, which takes a session off the queue and links it. The other way round neither look would find it (P1).
+-- The queue is looked at first, and links only afterwards, by a statement that sees more. A linker may commit in between,
+-- taking a session off the queue and linking it. In the opposite order neither look would find that session (P1).
 create or replace function session_reaper.unfinished(revocations bigint[])
 returns bigint[]
 language plpgsql
@@ -215,7 +217,7 @@ as $$
 declare
     pending bigint[];
 begin
-    -- Asked once a change, because each time all that waits is looked through, and one change may revoke thousands of users.
+    -- Asked once per change, because each call looks through the whole queue, and one change may revoke thousands of users.
     pending := array(
         with asked as materialized (
             select distinct r.change_id, r.policy from session_reaper.revocation r where r.id = any (revocations)
@@ -234,10 +236,10 @@ begin
         union
         select w.id from session_reaper.with_sessions(revocations) w (id)
         union
-        -- Nor does one count as ended that the cache may still know (P5).
+        -- A session that the cache may still know does not count as ended either (P5).
         select a.id from session_reaper.awaiting_eviction(revocations) a (id));
 end
 $$;
 
 comment on function session_reaper.unfinished(bigint[]) is
-    'Those of these revocations that a sweep left something behind of, because it was locked, has only just appeared or may still be cached.';
+    'Those of these revocations with sessions that a sweep left behind: locked, only just appeared, or perhaps still cached.';

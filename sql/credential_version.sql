@@ -1,6 +1,6 @@
 -- What a login saw when it read the password hash, for an app to hand back when it links the session.
 
--- From the name of the current WAL file, because the control file learns of a promotion at the next checkpoint only.
+-- From the name of the current WAL file, because the control file learns of a promotion only at the next checkpoint.
 create or replace function session_reaper.current_timeline()
 returns integer
 language sql
@@ -12,9 +12,9 @@ $$;
 
 comment on function session_reaper.current_timeline() is 'The timeline of a server that is not in recovery.';
 
--- Transaction ids mean nothing on another server, and after a promotion the same id can name another transaction.
--- On a standby the timeline is known from what has been replayed, which can lag behind for as long as a checkpoint
--- takes. The wal receiver knows better, where the owner of this function may ask it.
+-- Transaction ids mean nothing on another server, and after a promotion the same id can name another transaction. On a
+-- standby the timeline is known from what has been replayed, which can lag behind for as long as a checkpoint takes. The
+-- WAL receiver knows it sooner, if the owner of this function may query it.
 create or replace function session_reaper.version_origin()
 returns text
 language sql
@@ -33,8 +33,8 @@ $$;
 comment on function session_reaper.version_origin() is
     'System identifier and timeline of this server: a credential version counts only where both are the same.';
 
--- A standby does not tell running transactions from finished ones in a snapshot: it lists none as running, although
--- changes may be in flight. Only what is older than all of them is certain to have been seen (P1).
+-- A snapshot on a standby does not distinguish running transactions from finished ones: it lists none as running, although
+-- changes may be in flight. Only transactions older than all of these have certainly been seen (P1).
 create or replace function session_reaper.seen_here()
 returns pg_snapshot
 language sql
@@ -50,12 +50,12 @@ $$;
 comment on function session_reaper.seen_here() is
     'What this statement sees for certain, on a standby as well. For the functions of this schema only.';
 
--- What the statement that reads the password hash can see. Handed back when the session is linked, it lets a
--- login that verified an older password be recognised although it inserts its session much later. STABLE,
--- so that it sees what the rest of the statement sees; a volatile function returned what came after.
+-- What the statement that reads the password hash can see. The app hands it back when it links the session. So a login that
+-- verified an older password is recognised, even if it inserts its session much later. STABLE, so that it sees what the
+-- rest of the statement sees; a volatile function would also see what was committed later.
 --
--- A transaction that reads the hash after it has changed it has seen its own change, and the login that it hands this
--- to must not end (P2). One that reads the hash before it changes it has not seen the change (P1).
+-- A transaction that changes the hash and then reads it has seen its own change, and the login that gets this version must
+-- not end (P2). A transaction that reads the hash before it changes it has not seen the change (P1).
 create or replace function session_reaper.credential_version(user_id :user_key_type)
 returns text
 language sql
@@ -100,4 +100,4 @@ end
 $$;
 
 comment on function session_reaper.version_snapshot(text) is
-    'What the statement saw that read this credential version. For the functions of this schema only.';
+    'What the statement that read this credential version saw. For the functions of this schema only.';

@@ -1,14 +1,14 @@
--- Which changes decide about a session, of the many that a user may have made. However often users change their passwords or
--- ask for their sessions to end, a look at one session must cost the same: no batch grows with a history.
+-- Which of a user's many changes decide about a session. However often users change their passwords or ask for their
+-- sessions to end, checking one session must cost the same: no batch grows with a history.
 
 -- A session is older than a change that it did not see, or that came after its login had begun (sql/verdict.sql). So every
--- change that can end it was stamped since then, or made by a transaction that its snapshot may not have seen. The first one
--- that is looked at ends it, unless the app has asked to keep it. Only revocations that have been swept are found: one that
--- has not finds the link itself.
+-- change that can end it was stamped since then, or made by a transaction that its snapshot may not have seen. The first
+-- such change ends it, unless the app has asked to keep the session. This finds only swept revocations: one that has not
+-- been swept finds the link itself.
 --
--- Each half can use one index only, whatever the statistics say: the other one's condition does not follow from it.
--- The collation is that of the index; without it, both keys together would decide which it is.
--- This function sets nothing, so that PostgreSQL can put it into the statements that ask it.
+-- Each half can use only one index, whatever the statistics say, because it does not imply the other index's condition. The
+-- collation is that of the index; without it, both keys together would decide the collation. This function has no settings,
+-- so that PostgreSQL can inline it into the statements that call it.
 create or replace function session_reaper.deciding(
     of_user :user_key_type, session_key :session_key_base_type, xid xid8, begun_at timestamptz, seen pg_snapshot)
 returns setof bigint
@@ -23,7 +23,7 @@ as $$
         select u.id from session_reaper.revocation u
         where u.user_id = deciding.of_user :user_key_collation and u.scope = 'user'
           and u.changed_in >= pg_catalog.pg_snapshot_xmin(deciding.seen)
-          -- What came with a dump from another server's future decides by its time alone.
+          -- For a change that came with a dump and lies in this server's future, only its time decides.
           and u.changed_in < pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())
         union all
         select e.id from session_reaper.revocation e
@@ -44,8 +44,8 @@ $$;
 comment on function session_reaper.deciding(:user_key_type, :session_key_base_type, xid8, timestamptz, pg_snapshot) is
     'A revocation of this user or of everybody, swept at least once, that ends this session; nothing if there is none. For the functions of this schema only.';
 
--- Of a user with this key who was deleted. The latest first, which ends whatever was opened before it; a key is deleted only
--- as often as it is given to somebody anew.
+-- The deletion of a user with this key. The latest comes first, because it ends whatever was opened before it. There are
+-- only as many deletions of a key as users who had it.
 create or replace function session_reaper.deletion_of(
     of_user :user_key_type, xid xid8, begun_at timestamptz, seen pg_snapshot)
 returns setof bigint

@@ -1,9 +1,9 @@
--- Linking what was noted: the daemon takes rows off the queue, finds out who stands in the data, and links.
+-- Linking what was noted: the daemon takes rows off the queue, finds the user in the data, and links.
 
--- Called in a transaction that then calls link_pending(). Whoever holds the row of drain reads; the others
--- wait for it, holding nothing. "anew" reads the queue from its beginning, as the first drain of a daemon does:
--- in a database that was restored from a dump, transaction ids have begun anew.
--- Rows of one session stand together, and its data are sent once, on the first of them, however often it has been saved.
+-- Called in a transaction that then calls link_pending(). The daemon that holds the row of drain reads; the others wait for
+-- it and hold nothing. "anew" reads the queue from its beginning, as the first drain of a daemon does: in a database that
+-- was restored from a dump, transaction ids have begun anew. Rows of one session come together. Its data are sent once, on
+-- the first of them, however often it has been saved.
 create or replace function session_reaper.take_pending_links(
     most integer, anew boolean, most_bytes integer default 16777216,
     out place text, out session_number bigint, out data bytea, out is_refused boolean, out seen pg_snapshot)
@@ -27,7 +27,8 @@ begin
         return;
     end if;
     select q.drained_to into since from session_reaper.drain q for update;
-    -- For good: this server's transaction ids would catch up some day, and what waits until then would count as read.
+    -- Written permanently: this server's transaction ids would catch up some day, and rows waiting until then would count
+    -- as read.
     if anew or session_reaper.is_from_elsewhere(since) then
         since := '1:1:';
         update session_reaper.drain q set drained_to = since;
@@ -63,9 +64,9 @@ end
 $$;
 
 comment on function session_reaper.take_pending_links(integer, boolean, integer) is
-    'Up to "most" rows of session_reaper.pending_link, and no more once their data have "most_bytes", with the data of their sessions: null where the session is gone, and on all rows of a session but the first.';
+    'Up to "most" rows of session_reaper.pending_link, until their data reach "most_bytes", with their sessions'' data: null where the session is gone, and on all but the first row of a session.';
 
--- Whatever fails on a row of these fails no statement, which would say so in the server's log: the caller halves them.
+-- A failure on one of these rows fails no statement, which would put it into the server's log: the caller halves the batch.
 create or replace function session_reaper.try_link_pending(
     places text[], kinds "char"[], user_texts bytea[], drained_to pg_snapshot,
     out linked bigint, out postponed bigint, out is_refused boolean)
@@ -86,11 +87,11 @@ end
 $$;
 
 comment on function session_reaper.try_link_pending(text[], "char"[], bytea[], pg_snapshot) is
-    'link_pending(), or that it fails on what stands in one of these rows.';
+    'link_pending(); "is_refused" if it fails on the content of one of these rows.';
 
--- A session that was written several times may have got its user by any of these writes: it is held to have had him
--- since the first, as seen by all of them. Where it was there before, only the backfill can tell; until that
--- is complete, the session counts as old as the given age, which is that of least_age().
+-- A session that was written several times may have got its user in any of these writes. It is treated as having had the
+-- user since the first, as seen by all of them. If it existed before, only the backfill can tell; until that is complete,
+-- the session has the given age, which is that of least_age().
 create or replace function session_reaper.logins_in(
     places text[], kinds "char"[], users :user_key_type[], all_read boolean, oldest_begun timestamptz, oldest_snapshot pg_snapshot,
     out keys :session_key_base_type[], out user_ids :user_key_type[],
@@ -108,12 +109,12 @@ begin
     ), candidate as materialized (
         select w.* from write w
         union all
-        -- What was found before counts like a write: one that is read later may have come first, and must not make the
+        -- An existing link counts like a write: a write that is read later may have come first, and must not make the
         -- session younger either.
         select l.session_key, l.user_id, false, l.xid, l.begun_at, l.snapshot
         from (select distinct w.session_key, w.user_id from write w) k
         cross join lateral (
-            -- By the key: old statistics would have all links looked through by another index.
+            -- By the key: with old statistics, the planner would scan all links through another index.
             select r.* from session_reaper.user_session r where r.session_key = k.session_key offset 0) l
         where l.user_id = k.user_id and l.from_data
     ), merged as (
@@ -125,14 +126,14 @@ begin
             (pg_catalog.array_agg(w.xid order by w.begun_at, w.xid))[1] as xid,
             (pg_catalog.array_agg(w.xid order by w.xid))[1] as least_xid,
             pg_catalog.min(w.begun_at) as begun_at,
-            -- Hardly any has more than two, and a call costs more than all the rest here.
+            -- Hardly any session has more than two writes, and a call costs more than all the rest here.
             case when pg_catalog.count(*) = 1 then (pg_catalog.array_agg(w.snapshot))[1]
                 else session_reaper.seen_by_all(pg_catalog.array_agg(w.snapshot)) end as snapshot
         from candidate w
         group by w.session_key
     ), session as (
-        -- A changing transaction keeps the session that it opened, and not one that it only saved: if somebody else, who
-        -- began before the change had committed, may have opened it, it is held to be nobody's of these.
+        -- A changing transaction keeps the session that it opened, but not one that it only saved. If another transaction,
+        -- begun before the change had committed, may have opened the session, it counts as opened by neither.
         select m.session_key, m.user_id, m.is_oldest, m.begun_at, m.snapshot,
             case when exists (
                 select
@@ -158,7 +159,7 @@ end
 $$;
 
 comment on function session_reaper.logins_in(text[], "char"[], :user_key_type[], boolean, timestamptz, pg_snapshot) is
-    'Whose sessions these rows of session_reaper.pending_link are (kind u), and since when; arrays of one place a session. For link_pending() only.';
+    'Whose sessions these rows of session_reaper.pending_link are (kind u), and since when; one array element per session. For link_pending() only.';
 
 create or replace function session_reaper.put_back(places text[], busy :session_key_base_type[])
 returns bigint
@@ -177,7 +178,7 @@ as $$
 $$;
 
 comment on function session_reaper.put_back(text[], :session_key_base_type[]) is
-    'Notes those of these rows once more whose sessions somebody held; returns how many. For link_pending() only.';
+    'Notes again those of these rows whose sessions were locked; returns how many. For link_pending() only.';
 
 create or replace function session_reaper.unlink_nobodys(places text[], kinds "char"[], all_read boolean)
 returns void
@@ -191,17 +192,17 @@ begin
     join session_reaper.pending_link u on u.ctid = e.place::tid
     where e.kind = 'a' and not u.was_there and not all_read
     on conflict do nothing;
-    -- What names nobody any more is nobody's.
+    -- A session that no longer names a user belongs to none.
     delete from session_reaper.user_session l
     where l.session_key = any (array(
-        -- One by one by the key: old statistics would have all links looked through by another index.
+        -- One by one by the key: with old statistics, the planner would scan all links through another index.
         select k.session_key
         from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind)
         join session_reaper.pending_link u on u.ctid = e.place::tid
         cross join lateral (
             select r.session_key, r.from_data from session_reaper.user_session r where r.session_key = u.session_key offset 0) k
         where e.kind = 'a' and k.from_data));
-    -- Nor does it end with whoever was deleted after he had left it (P2).
+    -- Nor does it end with a user who was deleted after leaving it (P2).
     delete from session_reaper.revoked_key n
     where n.from_data and not n.ended
       and n.session_key = any (array(
@@ -213,7 +214,7 @@ end
 $$;
 
 comment on function session_reaper.unlink_nobodys(text[], "char"[], boolean) is
-    'Takes the links off the sessions in which nobody is logged in any more (kind a). For link_pending() only.';
+    'Takes the links off the sessions in which no user is logged in any more (kind a). For link_pending() only.';
 
 create or replace function session_reaper.link_pending(
     places text[], kinds "char"[], user_texts bytea[], drained_to pg_snapshot,
@@ -236,7 +237,7 @@ declare
     busy :session_key_base_type[];
 begin
     select a.begun_at, a.snapshot into oldest from session_reaper.least_age() a;
-    -- Asked afterwards: once it is, nothing is as old as that.
+    -- Asked afterwards: once the backfill is complete, no session is as old as that.
     all_read := (select t.complete from session_reaper.backfill t);
     select i.* into link
         from session_reaper.logins_in(places, kinds, user_ids, all_read, oldest.begun_at, oldest.snapshot) i;
@@ -256,8 +257,8 @@ begin
         array(select e.place from rows from (pg_catalog.unnest(places), pg_catalog.unnest(kinds)) as e (place, kind) where e.kind = 'x'));
     delete from session_reaper.pending_link u where u.ctid = any (places::tid[]);
     if drained_to is not null then
-        -- A snapshot does not name the transaction that took it, and one with a greater id may have ended already: what
-        -- was put back here would count as read, and never be looked at again.
+        -- A snapshot does not name the transaction that took it, and one with a greater id may have ended already. Then
+        -- rows that were put back here would count as read, and would never be looked at again.
         update session_reaper.drain q
         set drained_to = session_reaper.seen_with(link_pending.drained_to, pg_catalog.pg_current_xact_id(), false);
     end if;
@@ -265,9 +266,9 @@ end
 $$;
 
 comment on function session_reaper.link_pending(text[], "char"[], bytea[], pg_snapshot) is
-    'Takes rows off session_reaper.pending_link: links the sessions in which a user was found (kind u), unlinks those that are nobody''s (a), and forgets the others. "drained_to" says that nothing else was there.';
+    'Takes rows off session_reaper.pending_link: links the sessions in which a user was found (kind u), unlinks those without a user (a), and forgets the others. "drained_to" means that there was nothing else.';
 
--- The queue takes nothing more while it is full, and only emptied does it get smaller. The lock is hardly waited for: all
+-- A full queue takes nothing more, and it gets smaller only when it is emptied. The lock waits only briefly, because all
 -- writers of sessions wait behind it.
 create or replace function session_reaper.empty_queue()
 returns boolean

@@ -1,7 +1,7 @@
--- Deleting the sessions that are locked, and what is noted of that on their revocations. Planned as sql/lock.sql says.
+-- Deleting the locked sessions, and noting that on their revocations. Planned as sql/lock.sql describes.
 
--- A statement of its own: had it to wait for a replica that looks at the same revocation, PostgreSQL would plan its row anew and
--- could not run the deletion a second time.
+-- A separate statement: if it had to wait for a replica working on the same revocation, PostgreSQL would evaluate its row
+-- again, and could not run the deletion a second time.
 create or replace function session_reaper.count_ended(ended_for bigint[], counts bigint[], remembered_for bigint[])
 returns bigint
 language plpgsql
@@ -11,9 +11,9 @@ as $$
 begin
     update session_reaper.revocation r
     set sessions_ended = r.sessions_ended + n.sessions,
-        -- Only a key that is ended for the first time prolongs the grace: or a user who logs in anew under the
-        -- same key would keep it open for as long as he tries. It is not dated here, because this
-        -- transaction may commit much later; the settler does that once it can see it.
+        -- Only a key that is ended for the first time prolongs the grace. Otherwise a user who logs in again and again
+        -- under the same key would keep it open. It is not dated here, because this transaction may commit much later; the
+        -- settler does that once it can see this row.
         remembered_at = case when r.id = any (remembered_for) then 'infinity' else r.remembered_at end
     from rows from (pg_catalog.unnest(ended_for), pg_catalog.unnest(counts)) as n (revocation_id, sessions)
     where r.id = n.revocation_id;
@@ -24,9 +24,9 @@ $$;
 comment on function session_reaper.count_ended(bigint[], bigint[], bigint[]) is
     'Counts sessions that have been deleted on their revocations; returns how many. For delete_condemned() only.';
 
--- Who named one of these keys, for whatever reason and whether or not sessions are written back here, has what was asked for:
--- from now on the key may be somebody else's (P2). Nothing here is waited for (P6). A revocation that another daemon has
--- claimed is not dated, so its grace ends when it settles.
+-- A revocation that named one of these keys has what it asked for, whatever its reason and whether or not sessions are
+-- written back here: from now on the key may belong to another user (P2). Nothing here waits (P6). A revocation that
+-- another daemon has claimed is not dated, so its grace ends when it settles.
 create or replace function session_reaper.note_named(keys :session_key_base_type[], users :user_key_type[])
 returns void
 language plpgsql
@@ -63,7 +63,7 @@ end
 $$;
 
 comment on function session_reaper.note_named(:session_key_base_type[], :user_key_type[]) is
-    'Notes that sessions with these keys, which were these users'', have been ended, wherever a revocation names them. For delete_condemned() only.';
+    'Notes on every revocation that names these keys that their sessions, which were these users'', have been ended. For delete_condemned() only.';
 
 -- "remember" notes the keys of a store whose in-flight requests may write them back (P1).
 create or replace function session_reaper.delete_condemned(
@@ -86,7 +86,7 @@ declare
     ended_keys :session_key_base_type[];
     ended_users :user_key_type[];
 begin
-    -- For session_deleted(): a session that the cache cannot be told of has to stay (P5).
+    -- For session_deleted(): a session stays if its eviction cannot be noted (P5).
     perform pg_catalog.set_config('session_reaper.ending', 'on', true);
     if :evicts then
         perform session_reaper.rank_evictions(owners);
@@ -124,8 +124,8 @@ $$;
 comment on function session_reaper.delete_condemned(:session_key_base_type[], bigint[], :user_key_type[], boolean) is
     'Deletes these sessions, which are locked with their links, and counts them on their revocations; returns how many. For end_together() only.';
 
--- Most are condemned by their links and are ended at once. The rest is looked at anew: what is named by
--- its key, has become younger, has changed hands, waits to be linked, or has a link that somebody holds.
+-- Most sessions are condemned by their links and end at once. The rest are looked at again: those that are named by key,
+-- have become younger, have changed hands, wait to be linked, or have a link that another transaction holds.
 create or replace function session_reaper.end_together(keys :session_key_base_type[], owners bigint[], remember boolean)
 returns bigint
 language plpgsql
@@ -160,11 +160,11 @@ end
 $$;
 
 comment on function session_reaper.end_together(:session_key_base_type[], bigint[], boolean) is
-    'Deletes those of these sessions that nobody holds, and counts them on the revocations in "owners"; returns how many.';
+    'Deletes those of these sessions that are not locked, and counts them on the revocations in "owners"; returns how many.';
 
--- One session that cannot be deleted, because a trigger of the site's objects for instance, must hold up neither
--- the others nor the change (P8). It stays, keeps its revocation from settling, and is tried again. What is
--- caught here is not written to the server's log, where its text could quote a key (P7).
+-- One session that cannot be deleted, for instance because a site trigger refuses it, must hold up neither the others
+-- nor the change (P8). It stays, keeps its revocation from settling, and is tried again. An error that is caught here is
+-- not written to the server's log, where its text could quote a key (P7).
 create or replace function session_reaper.end_free(
     keys :session_key_base_type[], owners bigint[], remember boolean)
 returns bigint
@@ -188,4 +188,4 @@ end
 $$;
 
 comment on function session_reaper.end_free(:session_key_base_type[], bigint[], boolean) is
-    'Like end_together(), and where that fails, one by one: what cannot be deleted stays, with its SQLSTATE on the revocation.';
+    'Like end_together(); if that fails, one by one: what cannot be deleted stays, with its SQLSTATE on the revocation.';

@@ -1,7 +1,7 @@
 -- Ending sessions in the changing transaction itself, while there is no daemon (P4).
 
--- What a deleted session leaves to the commit: constraints of the session table, and of the tables that a foreign key's cascade
--- reaches from there. Only these: the others are the app's own business.
+-- What a deleted session leaves to the commit: constraints of the session table, and of the tables that a foreign key's
+-- cascade reaches from there. Only these; the others are the app's business.
 create or replace function session_reaper.deferred_constraints()
 returns text
 language sql
@@ -42,21 +42,22 @@ end
 $$;
 
 comment on function session_reaper.check_deferred(boolean) is
-    'Has deferred constraints that deleting a session may violate checked at once, or at the commit again.';
+    'Sets deferred constraints that deleting a session may violate to be checked at once, or at the commit again.';
 
--- The one way to end sessions inside a transaction of the app's. Whatever fails is noted on the revocations, by its SQLSTATE
--- alone, and left to the daemon: the requests are rows. That includes a time-out of the app's, which is not to fail the app
--- for work of ours; a cancel by a person still cancels. What is caught here is not written to the server's log (P7).
+-- The only way to end sessions inside a transaction of the app. A failure is noted on the revocations, by its SQLSTATE
+-- alone, and the work is left to the daemon: the requests are rows. That includes the app's own time-out, which must not
+-- fail the app because of our work; a cancel by a person still cancels. An error that is caught here is not written to the
+-- server's log (P7).
 create or replace function session_reaper.sweep_inline(revocations bigint[], most integer)
 returns void
 language plpgsql
 set search_path = pg_catalog, pg_temp
--- A table that somebody alters is not waited for (P6).
+-- Do not wait for a table that is being altered (P6).
 set lock_timeout = '400ms'
 as $$
 begin
-    -- A constraint of the site's on its sessions, deferred as Django makes them all, would fail the commit: the
-    -- user could not change the password. Checked at once, it only keeps its own session.
+    -- A constraint of the site on its sessions, deferred as Django makes them all, would fail the commit: the user could
+    -- not change the password. Checked at once, it only keeps the session that it concerns.
     perform session_reaper.check_deferred(true);
     perform session_reaper.sweep(revocations, most, true);
     perform session_reaper.check_deferred(false);
@@ -72,10 +73,10 @@ end
 $$;
 
 comment on function session_reaper.sweep_inline(bigint[], integer) is
-    'Ends up to "most" sessions of these revocations inside the app''s transaction; what fails is noted on them.';
+    'Ends up to "most" sessions of these revocations inside the app''s transaction; notes failures on them.';
 
--- Bounded, so that a reset of a million passwords does not become a million deletes inside one transaction.
--- What is over the bound, locked or not linked is left to the daemon, which settles this like any other.
+-- Limited, so that a reset of a million passwords does not become a million deletes inside one transaction. Sessions beyond
+-- the limit, locked or not linked are left to the daemon, which settles this change like any other.
 create or replace function session_reaper.end_inline(of_change bigint)
 returns void
 language plpgsql
@@ -92,7 +93,7 @@ declare
     fresh bigint[];
     most bigint := 10000;
 begin
-    -- The stamp fires several times a transaction; the bound is for all of them together.
+    -- The stamp fires several times per transaction; the limit is for all of them together.
     select most - greatest(pg_catalog.count(*), pg_catalog.sum(r.sessions_ended)) into most
         from session_reaper.revocation r
         where r.change_id = of_change and r.tried_inline;

@@ -1,5 +1,5 @@
--- Forgetting sessions in the cache beside their table (P5). A cached session is answered without asking the table, so
--- whoever deletes the row, we, the app or somebody in psql, leaves the key here, in the deleting transaction.
+-- Forgetting sessions in the cache beside their table (P5). The cache answers without asking the table, so every
+-- transaction that deletes the row, whether ours, the app's or one in psql, leaves the key here.
 
 create or replace function session_reaper.note_deleted(gone :session_key_base_type)
 returns void
@@ -8,7 +8,7 @@ set search_path = pg_catalog, pg_temp
 as $$
     insert into session_reaper.pending_eviction (session_key, user_id, is_of_many, xid, begun_at, snapshot)
     select k.session_key, l.user_id, coalesce(pg_catalog.current_setting('session_reaper.ending_many', true) = 'on', false),
-        -- As long as not every session has been read, one without a link may be anybody's, and of any age.
+        -- As long as not every session has been read, one without a link may belong to any user and be of any age.
         coalesce(l.xid, case when t.unlinked then '0'::xid8 end),
         coalesce(l.begun_at, case when t.unlinked then '-infinity'::timestamptz end),
         coalesce(l.snapshot, case when t.unlinked then '1:1:'::pg_snapshot end)
@@ -26,8 +26,9 @@ comment on function session_reaper.note_deleted(:session_key_base_type) is
 -- An expired session has expired in the cache, too: a purge notes nothing. Runs before PostgreSQL's own RI_ triggers,
 -- because of its name, so that it still finds the link.
 --
--- Where a revocation ends the session, what fails here has to fail the deletion: it is tried again. Where the app deletes
--- it, the app must not be failed. As in note_written(), only the first of a transaction pays for that.
+-- Where a revocation ends the session, a failure here has to fail the deletion, which is then tried again. Where the app
+-- deletes it, a failure here must not fail the app. As in note_written(), only the first deletion of a transaction pays for
+-- that.
 create or replace function session_reaper.session_deleted()
 returns trigger
 language plpgsql
@@ -61,7 +62,8 @@ begin
 end
 $$;
 
-comment on function session_reaper.session_deleted() is 'Has the cache forget a session that is deleted, by whomever.';
+comment on function session_reaper.session_deleted() is
+    'Notes that the cache has to forget a deleted session, no matter who deleted it.';
 
 -- The columns may have other names now.
 create or replace function session_reaper.note_deleted_row(gone jsonb)
@@ -79,8 +81,8 @@ $$;
 comment on function session_reaper.note_deleted_row(jsonb) is
     'note_deleted() for a row whose columns could not be found by their names. Never fails. For the functions of this schema only.';
 
--- Whoever truncates the table means every session. PostgreSQL has all these triggers fire before it truncates anything,
--- so the links are still there.
+-- Truncating the table deletes every session. PostgreSQL fires all these triggers before it truncates anything, so the
+-- links still exist.
 create or replace function session_reaper.sessions_truncated()
 returns trigger
 language plpgsql
@@ -102,9 +104,10 @@ exception when others or assert_failure then
 end
 $$;
 
-comment on function session_reaper.sessions_truncated() is 'Has the cache forget all sessions of a table that is truncated.';
+comment on function session_reaper.sessions_truncated() is
+    'Notes that the cache has to forget all sessions of a table that is truncated.';
 
--- A key that does not fit our type is in no cache either: the site has not run with it yet.
+-- A key that does not fit our type is in no cache either, because the site has not run with it yet.
 create or replace function session_reaper.paused_session_deleted()
 returns trigger
 language plpgsql
@@ -130,9 +133,9 @@ $$;
 comment on function session_reaper.paused_session_deleted() is
     'What session_deleted() does, without naming a column. Arguments: number and name of the sessions'' key.';
 
--- Whose a session was that had not been read when it was deleted, nobody can tell any more. How old it was at most, its
--- writes that are pending can; without that it would hold up either no revocation or all of them. No revocation settles before
--- these have been looked at.
+-- If a session was deleted before it was read, its user can no longer be found. But its pending writes show how old it was
+-- at most; without that it would hold up either no revocation or all of them. No revocation settles before these writes
+-- have been looked at.
 create or replace function session_reaper.date_unlinked_evictions(places text[])
 returns void
 language sql
@@ -162,7 +165,8 @@ $$;
 comment on function session_reaper.date_unlinked_evictions(text[]) is
     'Dates sessions that were deleted before they were read, by their writes in these places of the queue. For the functions of this schema only.';
 
--- One user's sessions must not wait in the cache behind those of a reset of everybody's passwords, as his revocation does not.
+-- One user's sessions must not wait in the cache behind those of a reset of all passwords, just as the user's revocation
+-- does not.
 create or replace function session_reaper.rank_evictions(owners bigint[])
 returns void
 language sql
@@ -175,11 +179,11 @@ as $$
 $$;
 
 comment on function session_reaper.rank_evictions(bigint[]) is
-    'Has what is deleted from here on for these revocations be evicted behind other sessions, if all of them are of changes of many users. For the functions of this schema only.';
+    'Puts sessions deleted from here on behind others for eviction, if all of these revocations are of changes of many users. For the functions of this schema only.';
 
--- Nothing is claimed: that two daemons evict the same key harms nobody, while a claim would have to be given back by
--- one that dies. What has been evicted once is due again after the grace, when no request can be in flight any more
--- that had read the row before it was deleted.
+-- Nothing is claimed: two daemons may evict the same key without harm, while a daemon that dies would have to give its
+-- claim back. A key that has been evicted once is due again after the grace. By then no request that had read the row
+-- before it was deleted can still be in flight.
 create or replace function session_reaper.take_evictions(
     most integer, grace_s double precision, out id bigint, out is_last boolean, out key_text text)
 returns setof record
@@ -218,9 +222,9 @@ as $$
 $$;
 
 comment on function session_reaper.eviction_key(bigint) is
-    'The session that waits to be evicted, as its key is spelt in the cache; a bearer credential.';
+    'The key of the session that waits to be evicted, as the cache spells it; a bearer credential.';
 
--- Dated here and not when they were taken: the grace counts from a moment at which the row was gone for certain.
+-- Dated here and not when they were taken, because the grace must count from a moment at which the row was certainly gone.
 create or replace function session_reaper.confirm_evictions(ids bigint[], are_last boolean[])
 returns bigint
 language sql
@@ -249,7 +253,7 @@ as $$
 $$;
 
 comment on function session_reaper.confirm_evictions(bigint[], boolean[]) is
-    'The cache has forgotten these: those that were the last time are done with, the others are due again after the grace. Returns how many are done with.';
+    'Notes that the cache has forgotten these: those evicted for the last time are done, the others due again after the grace. Returns how many are done.';
 
 create or replace function session_reaper.eviction_failed(error text)
 returns void
@@ -267,8 +271,8 @@ comment on function session_reaper.eviction_failed(text) is 'Notes that the cach
 -- Django's database cache is a table, so keys need not leave the database. Never waits for a row lock (P6): an entry that
 -- the app is writing stays, and is tried again.
 --
--- Whatever fails on one of these entries, as a trigger of the site's may, fails no statement, which would say so in the
--- server's log: the caller halves them.
+-- A failure on one of these entries, for instance in a trigger of the site, fails no statement, which would put it into the
+-- server's log: the caller halves the batch.
 create or replace function session_reaper.evict_from_table(
     ids bigint[], are_last boolean[], name_pieces text[], out postponed bigint, out refused text)
 language plpgsql
@@ -307,10 +311,10 @@ end
 $$;
 
 comment on function session_reaper.evict_from_table(bigint[], boolean[], text[]) is
-    'Evicts these sessions from a cache that is a table, whose entries are called by these pieces with the session key between them; says how many entries were locked, or the SQLSTATE of what fails on one of them.';
+    'Evicts these sessions from a cache that is a table. An entry''s name is these pieces with the session key between them. Returns how many were locked, or the SQLSTATE of a failure on one.';
 
--- The age of the login decides, as it does for a session that is still there: who logs in and out all the time must not
--- keep an old revocation of his from settling. One that was deleted before it was linked may have been anybody's.
+-- The age of the login decides, as it does for a session that still exists: a user who logs in and out all the time must
+-- not keep his old revocation from settling. A session that was deleted before it was linked may have belonged to any user.
 create or replace function session_reaper.awaiting_eviction(revocations bigint[])
 returns setof bigint
 language plpgsql
@@ -360,7 +364,7 @@ $$;
 comment on function session_reaper.awaiting_eviction(bigint[]) is
     'Those of these revocations, or of all (null), that have ended a session which the cache may still know.';
 
--- Where there is no cache any more, nothing waits for one. How it answered last is of no interest either.
+-- If there is no cache any more, nothing waits for one, and how it last answered does not matter.
 create or replace function session_reaper.stop_evicting()
 returns void
 language sql
@@ -373,4 +377,4 @@ as $$
     where c.failing_since is not null
 $$;
 
-comment on function session_reaper.stop_evicting() is 'Forgets what a cache had still to forget.';
+comment on function session_reaper.stop_evicting() is 'Forgets the evictions that were still to be done.';

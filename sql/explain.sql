@@ -1,6 +1,6 @@
--- Which rule keeps each session of a user, or ends it: for people. The rule itself is session_reaper.is_older().
+-- For people: which rule keeps or ends each session of a user. The rule itself is session_reaper.is_older().
 
--- Only the newest revocations are held against each session, so that a long history costs no more than a short one.
+-- Only the newest revocations are compared with each session, so that a long history costs no more than a short one.
 create or replace function session_reaper.explain_sessions(of_user :user_key_type, most integer default 100)
 returns table (
     digest text, opened_at timestamptz, expires_at timestamptz, is_expired boolean, revocation_id bigint, verdict text)
@@ -30,7 +30,7 @@ as $$
     ), decided as (
         select distinct on (j.session_key) j.session_key, j.id, j.verdict
         from judged j
-        -- What ends it decides, then what it was kept from, then the newest.
+        -- A revocation that ends the session decides first, then one that it was kept from, then the newest.
         order by j.session_key, pg_catalog.array_position(array['left_over', 'ends', 'kept', 'own', 'newer'], j.verdict), j.id desc
     )
     select
@@ -50,7 +50,7 @@ $$;
 comment on function session_reaper.explain_sessions(:user_key_type, integer) is
     'For each linked session of this user, without its key, the revocation that decides over it, and how: ends, left_over, kept, own, newer or nothing_asked.';
 
--- A policy ends what no revocation has asked for.
+-- A policy ends sessions that no revocation has asked for.
 create or replace function session_reaper.explain_policy(of_user :user_key_type, policy jsonb)
 returns table (digest text, reason text)
 language sql

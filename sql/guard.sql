@@ -1,9 +1,11 @@
--- Keeping failures of ours out of the app's statements (P8). Every trigger of ours on the site's tables runs inside a
--- statement of the app's. Whatever goes wrong there is caught and made known, and the statement succeeds. The exception is what
--- would lose a request to end sessions: that has to fail, because nobody would ever ask again (P3).
+-- Keeping our failures out of the app's statements (P8). Each of our triggers on the site's tables runs inside a statement
+-- of the app. Whatever goes wrong there is caught and made known, and the statement succeeds. The exception is a failure
+-- that would lose a request to end sessions: that has to fail the statement, because the request would never be made again
+-- (P3).
 --
--- "when others" leaves out two errors. assert_failure is only a trigger of the site's that uses ASSERT, so it is caught like any
--- other. query_canceled is left alone nearly everywhere: who cancels a statement wants it to end.
+-- "when others" leaves out two errors. assert_failure only comes from a trigger of the site that uses ASSERT, so it is
+-- caught like any other error. query_canceled is left alone nearly everywhere: a person who cancels a statement wants it to
+-- end.
 
 -- A cancel and statement_timeout have the same SQLSTATE, and their texts depend on lc_messages. So the time decides. A timer may
 -- have begun a little before statement_timestamp(), with the message that brought the statement's text.
@@ -20,11 +22,12 @@ as $$
 $$;
 
 comment on function session_reaper.is_out_of_time() is
-    'Whether statement_timeout is what has canceled the running statement.';
+    'Whether statement_timeout has canceled the running statement.';
 
--- One row is enough until the daemon has acted on it, and keeps this table small however many statements fail. Who finds a row
--- there still holds his lock on the table until the commit, and read_what_was_missed() waits for that. A transaction that goes on
--- seeing what it saw first may see a row that the daemon has acted on since, so it adds one of its own (P1).
+-- One row is enough until the daemon has acted on it, and keeps this table small however many statements fail. A
+-- transaction that finds a row still holds its lock on the table until the commit, and read_what_was_missed() waits for
+-- that. A transaction that keeps its first snapshot may see a row that the daemon has acted on since, so it adds its own
+-- (P1).
 create or replace function session_reaper.miss(what text, state text)
 returns void
 language plpgsql
@@ -43,10 +46,10 @@ end
 $$;
 
 comment on function session_reaper.miss(text, text) is
-    'Notes that something of the app''s went by unnoted: a write or an eviction of a session, or a change, and the SQLSTATE that it failed with. Never fails.';
+    'Notes that a write or an eviction of a session, or a change, of the app could not be noted, and the SQLSTATE of the failure. Never fails.';
 
--- Called by the linker with every look for a page. The lock waits for the transactions that may have missed something, so that
--- the backfill that begins now sees what they wrote.
+-- The linker calls this whenever it looks for a page. The lock waits for the transactions that may have missed something,
+-- so that the backfill that begins now sees what they wrote.
 create or replace function session_reaper.read_what_was_missed()
 returns boolean
 language plpgsql
@@ -68,9 +71,10 @@ end
 $$;
 
 comment on function session_reaper.read_what_was_missed() is
-    'Has every session read again if a write of one could not be noted.';
+    'Makes the daemon read every session again if a write of one could not be noted.';
 
--- A column that was renamed is still the one that our foreign key refers to. As JSON, because the key cannot be named here.
+-- Our foreign key still refers to a column that was renamed. The row comes as JSON, because the column's name is not known
+-- here.
 create or replace function session_reaper.key_in(of_row jsonb, reference name)
 returns text
 language sql
@@ -84,7 +88,7 @@ as $$
 $$;
 
 comment on function session_reaper.key_in(jsonb, name) is
-    'The key in a row of the site''s whose column has another name now. For the functions of this schema only.';
+    'The key in a row of a site''s table whose column has another name now. For the functions of this schema only.';
 
 create or replace function session_reaper.session_key_in(of_row jsonb)
 returns :session_key_base_type

@@ -1,12 +1,12 @@
 -- Django keeps in a session a hash of the password that its login verified. With the site's SECRET_KEY the daemon finds
--- sessions that were opened under an older password although their transaction began after the change: no schema can
--- see those (design section 2). This is the part that the database does; the comparison is src/link/stale_hashes/mod.rs.
+-- sessions that were opened under an older password although their transaction began after the change: no schema can see
+-- those (design section 2). This file is the database's part; the comparison is in src/link/stale_hashes/mod.rs.
 
--- Earlier ones handed out the password hash itself; other columns are another function.
+-- Earlier releases handed out the password hash itself. Other result columns need the function to be dropped first.
 drop function if exists session_reaper.unverified(text[], integer);
 
--- Each link is looked at once, after a grace: a session that goes on with a new key carries the old hash until its
--- request ends. Whoever holds the row of hash_check compares. The links stay locked until end_stale().
+-- Each link is looked at once, after a grace: a session that continues under a new key carries the old hash until its
+-- request ends. The daemon that holds the row of hash_check compares. The links stay locked until end_stale().
 create or replace function session_reaper.take_unverified(
     most integer, grace_s double precision, out place text, out linked_us bigint)
 returns setof record
@@ -39,11 +39,11 @@ end
 $$;
 
 comment on function session_reaper.take_unverified(integer, double precision) is
-    'Sessions whose hash of the password has not been compared yet, oldest link first.';
+    'Sessions whose password hash has not been compared yet, oldest link first.';
 
--- The daemon's role may be stolen, so it never gets a password hash: it brings the key, and is told what Django would have
--- written under that into a session. As COPY in binary, because a parameter can reach the server's log, and a line of text
--- would stand in the context of an error (P7). Kept for the transaction alone, in this connection.
+-- The daemon's role may be stolen, so it never gets a password hash. It brings the key, and gets what Django would have
+-- written into a session under that key. The key comes by binary COPY, because a parameter can reach the server's log, and
+-- a line of text would appear in the context of an error (P7). It is kept only for the transaction, in this connection.
 create or replace view session_reaper.hash_key as
 select null::bytea as inner_block, null::bytea as outer_block where false;
 
@@ -60,7 +60,7 @@ as $$
 declare
     keys text := nullif(pg_catalog.current_setting('session_reaper.hash_keys', true), '');
 begin
-    -- An assignment, which no extension that logs statements gets to see.
+    -- An assignment, because extensions that log statements do not see it.
     keys := pg_catalog.set_config('session_reaper.hash_keys', pg_catalog.concat_ws(
         ',', keys, pg_catalog.encode(new.inner_block, 'hex') || pg_catalog.encode(new.outer_block, 'hex')), true);
     return new;
@@ -100,7 +100,7 @@ $$;
 comment on function session_reaper.hashes_of(bytea) is
     'HMAC-SHA256 of a password hash under each of the keys that this transaction has brought. For the functions of this schema only.';
 
--- In the order of "places", so that the caller, who may not be given all of them at once, asks for the others next.
+-- In the order of "places", because the caller may not get all of them at once, and asks for the others next.
 create or replace function session_reaper.unverified(places text[], most_bytes integer, out data bytea, out hashes bytea[])
 returns setof record
 language plpgsql
@@ -133,7 +133,7 @@ end
 $$;
 
 comment on function session_reaper.unverified(text[], integer) is
-    'The data of these links'' sessions, and what Django would write into them for the passwords that their users have now, under each key; up to "most_bytes" of data, and one row at least; null where they cannot be had.';
+    'The data of these links'' sessions, and what Django would write into them under each key for their users'' current passwords; up to "most_bytes" of data, at least one row; null where they cannot be read.';
 
 create or replace function session_reaper.end_stale(places text[], verified_to_us bigint)
 returns bigint
@@ -164,4 +164,4 @@ end
 $$;
 
 comment on function session_reaper.end_stale(text[], bigint) is
-    'Asks for these sessions to end, whose hash is that of no password that their user has, and notes how far links have been compared, in microseconds since 1970.';
+    'Asks for these sessions to end, whose hash does not match their user''s password, and notes how far links have been compared, in microseconds since 1970.';

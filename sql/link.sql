@@ -1,7 +1,7 @@
 -- Linking a session to its user, from any app.
 
--- Whether the session is there; it is locked then. Where that cannot be found out, because a right or the table itself is
--- missing, it counts as being there: the foreign key decides, which works by other rights. The app's login goes on (P8).
+-- Whether the session exists; if so, it is locked. If that cannot be found out, because a right or the table itself is
+-- missing, it counts as existing, and the foreign key decides, which uses other rights. The app's login goes on (P8).
 create or replace function session_reaper.lock_session(wanted :session_key_base_type)
 returns boolean
 language plpgsql
@@ -19,10 +19,10 @@ $$;
 comment on function session_reaper.lock_session(:session_key_base_type) is
     'Locks a session; false if it is gone. For the functions of this schema only.';
 
--- The call for an app that would rather not handle errors: it locks both rows before it inserts, so that the
--- foreign keys cannot fail. A failed one would write the session key into the server's log (P7), as would a constraint or a
--- trigger that somebody else has made. What that objects to fails the login, since a session that nobody knows the user of
--- would outlive every change (P1), but in other words.
+-- The call for an app that would rather not handle errors: it locks both rows before it inserts, so that the foreign keys
+-- cannot fail. A failed one would write the session key into the server's log (P7), as would a constraint or a trigger that
+-- the site has added. If one of these refuses it, the login fails, because a session of an unknown user would outlive every
+-- change (P1); but the error is worded anew, without the key.
 create or replace function session_reaper.link_session(
     session_key :session_key_type, user_id :user_key_type, credential_version text default null)
 returns boolean
@@ -31,7 +31,7 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- As strong as adopt_link() needs it: two who got the weaker lock would wait for each other there (P6).
+    -- As strong a lock as adopt_link() needs: two transactions with the weaker lock would wait for each other there (P6).
     if not session_reaper.lock_session(link_session.session_key) or not session_reaper.lock_user(link_session.user_id) then
         return false;
     end if;
@@ -55,8 +55,8 @@ $$;
 comment on function session_reaper.link_session(:session_key_type, :user_key_type, text) is
     'Notes that this user is logged in to this session, in the transaction that logs in. Returns false if the session or the user is gone.';
 
--- A user who is known by another key now is no new login: then there is none with the old key any more, or this
--- transaction has given it to somebody else. Where that cannot be found out, the link stays as old as it is (P1).
+-- A user whose key has changed is no new login: then no user has the old key any more, or this transaction has given it to
+-- another user. If that cannot be found out, the link keeps its age (P1).
 create or replace function session_reaper.is_another_login(old_id :user_key_type, new_id :user_key_type)
 returns boolean
 language plpgsql
@@ -75,8 +75,8 @@ $$;
 comment on function session_reaper.is_another_login(:user_key_type, :user_key_type) is
     'Whether a link that names another user now is a login of that user. For the functions of this schema only.';
 
--- A session that changes hands is as young as its new user; a version that was handed back says what the
--- login saw.
+-- A session that changes hands is as old as its new user's login. A version that the app handed back tells what the login
+-- saw.
 create or replace function session_reaper.date_link()
 returns trigger
 language plpgsql
@@ -84,9 +84,9 @@ security definer
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- Compared here and not in the trigger's WHEN: a site with a model of its own on this table alters the column
-    -- when its users' key grows, and PostgreSQL refuses that for a column that a trigger names.
-    -- And who reads a session for its user dates the link himself.
+    -- Compared here and not in the trigger's WHEN: a site with its own model on this table alters the column when its
+    -- users' key grows, and PostgreSQL refuses that for a column that a trigger names. Links that were read from sessions
+    -- are skipped, because the code that reads them dates them itself.
     if tg_op = 'UPDATE'
         and (new.from_data
             or new.user_id is not distinct from old.user_id
@@ -109,8 +109,8 @@ $$;
 
 comment on function session_reaper.date_link() is 'Dates a link by the transaction, or by the credential version, that made it.';
 
--- One is enough, because it ends the session. One that was swept may have settled long ago; one that nobody has looked at
--- yet matters where no daemon serves.
+-- One revocation is enough, because it ends the session. One that was swept may have settled long ago; one that has not
+-- been swept yet matters where no daemon serves.
 create or replace function session_reaper.revocation_after(
     linked :session_key_base_type, of_user :user_key_type, link_xid xid8, link_begun_at timestamptz, link_snapshot pg_snapshot)
 returns bigint
@@ -143,9 +143,9 @@ $$;
 comment on function session_reaper.revocation_after(:session_key_base_type, :user_key_type, xid8, timestamptz, pg_snapshot) is
     'A revocation that ends a session with this link, whatever its state; null if there is none. For the functions of this schema only.';
 
--- The revocation may have settled long ago: it is opened again, and where there is no daemon the session ends here. Where it
--- cannot be opened, because somebody else has changed it since this transaction's snapshot, a new revocation names the
--- session: an insert meets nobody, and the app's login goes on.
+-- The revocation may have settled long ago: it is opened again, and if there is no daemon the session ends here. If it
+-- cannot be opened, because another transaction has changed it since this one's snapshot, a new revocation names the
+-- session: an insert conflicts with nothing, and the app's login goes on.
 create or replace function session_reaper.hold_link_against_changes()
 returns trigger
 language plpgsql
@@ -186,11 +186,11 @@ end
 $$;
 
 comment on function session_reaper.hold_link_against_changes() is
-    'A link made under an old credential version is held against all changes, settled ones too.';
+    'Compares a link made under an old credential version with all changes, settled ones too.';
 
--- An app may link its session after the daemon has found the user in it already. Its login must not fail for that, and
--- least of all with a message that puts the key into the server's log (P7, P8). The lock waits for a daemon that has the
--- session in hand, and keeps others off.
+-- An app may link its session after the daemon has already found the user in it. Its login must not fail because of that,
+-- least of all with a message that puts the key into the server's log (P7, P8). The lock waits for a daemon that is working
+-- on the session, and keeps others off.
 create or replace function session_reaper.adopt_link()
 returns trigger
 language plpgsql
@@ -214,9 +214,10 @@ end
 $$;
 
 comment on function session_reaper.adopt_link() is
-    'Lets an app''s own link take the place of one that was read, which is as old as that.';
+    'Lets an app''s own link replace one that was read, and keeps its age.';
 
--- With the users' table, for instance, when that is truncated. Where the app links its sessions itself, nobody can.
+-- Happens for instance when the users' table is truncated. Where the app links its sessions itself, the links cannot be
+-- restored.
 create or replace function session_reaper.links_truncated()
 returns trigger
 language plpgsql
@@ -235,7 +236,7 @@ end
 $$;
 
 comment on function session_reaper.links_truncated() is
-    'Has all sessions read for their users again whose links are about to be lost.';
+    'Makes the daemon read all sessions again, because their links are about to be lost.';
 
 create or replace trigger links_truncated
     before truncate on session_reaper.user_session

@@ -15,5 +15,6 @@ where coalesce((:expires_at) > pg_catalog.now(), true);
 comment on view session_reaper.live_session is 'Linked sessions that have not expired, without their keys.';
 comment on column session_reaper.live_session.user_id is 'The user who is logged in.';
 comment on column session_reaper.live_session.digest is 'First 12 hex digits of the SHA-256 of the session key: tells sessions apart without giving one away.';
-comment on column session_reaper.live_session.opened_at is 'When the login''s transaction began, or the earliest moment at which it may have; null for a session from before the installation.';
+comment on column session_reaper.live_session.opened_at is
+    'When the login''s transaction began, or the earliest moment at which it may have begun; null for a session from before the installation.';
 comment on column session_reaper.live_session.expires_at is 'When it expires unless it is used; null if never.';

@@ -1,11 +1,11 @@
--- Locking the sessions that revocations end, with their links, passing over what somebody holds.
+-- Locking the sessions that revocations end, with their links, and passing over what other transactions hold.
 --
--- They are planned as nested loops through indexes, whatever the statistics say. These may date from when a
--- table was still empty: reading it whole for each of 10,000 revocations then looks cheap (tried: the commit of a bulk
--- change took 150 s instead of 6 s). Planned so, the estimates make JIT compilation look worthwhile, which it is not.
--- And so there is one plan for all calls, which is kept: planning anew took longer than ending a user's sessions. The
--- setting holds for PostgreSQL's own statement behind a foreign key, too, which was planned anew for each session.
--- And row security, where a site has it, has to fail here rather than hide sessions.
+-- These functions are planned as nested loops through indexes, whatever the statistics say. The statistics may date from
+-- when a table was still empty: reading it whole for each of 10,000 revocations then looks cheap (tried: the commit of a
+-- bulk change took 150 s instead of 6 s). With such plans, the estimates make JIT compilation look worthwhile, which it is
+-- not. And one plan is kept for all calls: planning anew took longer than ending a user's sessions. That setting also
+-- applies to PostgreSQL's own statement behind a foreign key, which was planned anew for each session. Row security, where
+-- a site has it, has to fail here rather than hide sessions.
 
 create or replace function session_reaper.lock_sessions(keys :session_key_base_type[])
 returns :session_key_base_type[]
@@ -29,10 +29,10 @@ end
 $$;
 
 comment on function session_reaper.lock_sessions(:session_key_base_type[]) is
-    'Locks those of these sessions that nobody holds; returns them. For the functions of this schema only.';
+    'Locks those of these sessions that are not locked; returns them. For the functions of this schema only.';
 
--- A link that somebody else holds is passed over with its session, because the cascade would wait for it while we hold other
--- rows (P6).
+-- A link that another transaction holds is passed over with its session, because the cascade would wait for it while we
+-- hold other rows (P6).
 create or replace function session_reaper.with_free_links(locked :session_key_base_type[])
 returns :session_key_base_type[]
 language plpgsql
@@ -58,7 +58,7 @@ begin
     if pg_catalog.cardinality(linked) < pg_catalog.cardinality(locked) then
         unlinked := array(select pg_catalog.unnest(locked) except select pg_catalog.unnest(linked));
         busy := array(select l.session_key from session_reaper.user_session l where l.session_key = any (unlinked));
-        -- Hardly ever: most of these have no link, and nobody holds one.
+        -- Rare: most of these sessions have no link, rather than a locked one.
         if pg_catalog.cardinality(busy) > 0 then
             return array(select pg_catalog.unnest(locked) except select pg_catalog.unnest(busy));
         end if;
@@ -68,12 +68,12 @@ end
 $$;
 
 comment on function session_reaper.with_free_links(:session_key_base_type[]) is
-    'Locks the links of these locked sessions, and returns those whose link nobody else holds. For the functions of this schema only.';
+    'Locks the links of these locked sessions, and returns those whose link is not held. For the functions of this schema only.';
 
--- Looked at again once they are locked: a session may have changed hands meanwhile (P2), which can also stand in data that nobody
--- has read yet. Joined in the order that is written here: old statistics would have all changes joined with all revocations first.
--- Sets of keys are asked for so that they are hashed: "= any" would look through all of them for each session, and a plain
--- "in" would be a join.
+-- Checked again once the sessions are locked: one may have changed hands meanwhile (P2), and that may be known only from
+-- data that have not been read yet. Joined in the order that is written here: with old statistics, the planner would join
+-- all changes with all revocations first. The form of the "in" makes PostgreSQL hash the keys: "= any" would look through
+-- all of them for each session, and a plain "in" would be a join.
 create or replace function session_reaper.still_condemned(
     free_keys :session_key_base_type[], keys :session_key_base_type[], owners bigint[])
 returns table (session_key :session_key_base_type, revocation_id bigint, user_id :user_key_type)
@@ -101,8 +101,8 @@ begin
             (r.scope = 'all' or r.scope = 'user' and l.user_id = r.user_id)
                 and session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, c.newer_from, r.policy)
                 and not session_reaper.is_kept(k.session_key, r.keep_digest, r.policy)
-                -- Whose it is now, only the linker can tell: it may have changed hands since. Where there is no daemon, too:
-                -- then the changing transaction leaves it to the next one.
+                -- Only the linker can tell whose it is now: it may have changed hands since. If there is no daemon, the
+                -- changing transaction leaves it to the next daemon.
                 and not (l.from_data and k.session_key in (select pg_catalog.unnest(pending)))
             or exists (
                 select
@@ -112,7 +112,7 @@ begin
                     n.grace_over, n.ended, session_reaper.is_deletion(r.scope, r.reason), r.scope = 'all',
                     coalesce(n.user_id, r.user_id), l.user_id, l.from_data,
                     session_reaper.is_older(l.xid, l.begun_at, l.snapshot, c.xid, c.begun_at, c.at, c.newer_from, r.policy))
-                  -- But for one that was asked for by its key, only the linker can tell here, too.
+                  -- Here, too, only the linker can tell, except for a session that was asked for by its key.
                   and (not n.ended and not session_reaper.is_deletion(r.scope, r.reason)
                     or not (coalesce(l.from_data, n.from_data or n.ended) and k.session_key in (select pg_catalog.unnest(pending))))))
         group by k.session_key;
@@ -120,12 +120,12 @@ end
 $$;
 
 comment on function session_reaper.still_condemned(:session_key_base_type[], :session_key_base_type[], bigint[]) is
-    'Those of these locked sessions that their revocations still end, with the first of these and whose session it is. For the functions of this schema only.';
+    'Those of these locked sessions that their revocations still end, with the first of these and the session''s user. For the functions of this schema only.';
 
--- What almost every session goes through: its link is locked and held against its change by one statement. A link that somebody
--- had changed before it could be locked is held against it as it is now (P2). Whoever writes a session holds it until he has
--- committed, and these are locked, so what waits to be read is all there, and is looked at before the links: whoever reads it
--- in between has written the link by the time that he takes it off the queue.
+-- What almost every session goes through: one statement locks its link and compares it with its change. A link that was
+-- changed before it could be locked is compared as it is now (P2). A transaction that writes a session holds it until it
+-- commits, and these sessions are locked, so all their pending rows are visible. They are looked at before the links: a
+-- linker that reads one in between has written the link by the time it takes the row off the queue.
 create or replace function session_reaper.lock_condemned(
     locked :session_key_base_type[], keys :session_key_base_type[], owners bigint[])
 returns table (session_key :session_key_base_type, revocation_id bigint, user_id :user_key_type)
@@ -158,4 +158,4 @@ end
 $$;
 
 comment on function session_reaper.lock_condemned(:session_key_base_type[], :session_key_base_type[], bigint[]) is
-    'Those of these locked sessions whose links nobody holds and their revocations end by their age, with the links locked. For the functions of this schema only.';
+    'Those of these locked sessions whose links are free, and which their revocations end by age; locks the links. For the functions of this schema only.';

@@ -1,8 +1,8 @@
 -- Making the links of sessions whose users were found in their data.
 
--- The user's key in the type of the site, for many at once. As UTF-8 and not as text: letters that the encoding of the
--- database lacks would fail the statement that brings them, and with it the linking of everything else. One text that is
--- no key of that type fails the quick way for all; then each is looked at alone. A domain has checks of its own.
+-- Users' keys in the site's type, many at once. As UTF-8 and not as text: letters that the database's encoding lacks would
+-- fail the statement that brings them, and with it the linking of everything else. One text that is no key of that type
+-- fails the quick way for all; then each is looked at alone. A domain has its own checks.
 create or replace function session_reaper.as_user_keys(texts bytea[])
 returns :user_key_type[]
 language plpgsql
@@ -57,7 +57,7 @@ comment on function session_reaper.seen_by_all(pg_snapshot[]) is
     'A snapshot that sees what all of these see, and nothing else.';
 
 -- The foreign keys plan their look-ups by the settings in force here: a custom plan for each row would be most of the work.
--- And deciding() stops at the first change that ends a link, which a bitmap, a hash or a sort would read all others for.
+-- And deciding() stops at the first change that ends a link; a bitmap, a hash or a sort would read all others for it.
 create or replace function session_reaper.make_links(
     keys :session_key_base_type[], user_ids :user_key_type[],
     xids xid8[], begun timestamptz[], snapshots pg_snapshot[], out linked bigint)
@@ -84,21 +84,21 @@ begin
         on conflict on constraint user_session_pkey do update
             set user_id = excluded.user_id, xid = excluded.xid, begun_at = excluded.begun_at,
                 snapshot = excluded.snapshot, credential_version = null, from_data = true, linked_at = excluded.linked_at
-            -- Of the same user's, what comes here has taken in what stood here; only a page of the table may have come
-            -- between, and that is older than everything.
+            -- For the same user, the new values already include those of the old link; only a page of the table may have
+            -- come between, and its link is older than everything.
             where l.user_id is distinct from excluded.user_id
                or l.from_data and excluded.begun_at <= l.begun_at
                   and (excluded.begun_at < l.begun_at or excluded.xid <> l.xid or excluded.snapshot::text <> l.snapshot::text)
         returning l.user_id, l.session_key, l.xid, l.begun_at, l.snapshot
     ), named as (
-        -- Of a user who was deleted, though there is one with that key again: the session may be the other one's.
+        -- For a deleted user whose key another user has now: the session may be the deleted user's.
         insert into session_reaper.revoked_key as k (revocation_id, session_key, from_data)
         select d.id, m.session_key, true
         from made m
         cross join lateral session_reaper.deletion_of(m.user_id, m.xid, m.begun_at, m.snapshot) d (id)
         on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over
     ), reopened as (
-        -- The change that it is older than may have settled long ago. One that has not finds the link by itself.
+        -- The change that ends the session may have settled long ago. One that has not settled finds the link by itself.
         update session_reaper.revocation r
         set :reopened
         where r.state = 'settled'
@@ -116,9 +116,9 @@ end
 $$;
 
 comment on function session_reaper.make_links(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[]) is
-    'Links sessions to users that are there, and opens those revocations again that they are older than. For link_found() only.';
+    'Links sessions to existing users, and reopens the revocations that these are older than. For link_found() only.';
 
--- One by one: the app itself may be linking one of these, in a transaction that is open for long.
+-- One by one: the app itself may be linking one of these in a long transaction.
 create or replace function session_reaper.link_each(
     keys :session_key_base_type[], user_ids :user_key_type[],
     xids xid8[], begun timestamptz[], snapshots pg_snapshot[], free_users :user_key_type[],
@@ -146,7 +146,8 @@ begin
         exception
             when lock_not_available then
                 free_keys := pg_catalog.array_remove(free_keys, free.session_key);
-            -- Of a user whose row is in a table that inherits from the users', for instance: no foreign key finds it there.
+            -- For instance a user whose row is in a table that inherits from the users' table: no foreign key finds it
+            -- there.
             when others or assert_failure then
                 if not session_reaper.is_of_the_row(sqlstate) then
                     raise;
@@ -158,10 +159,10 @@ end
 $$;
 
 comment on function session_reaper.link_each(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[], :user_key_type[], :session_key_base_type[]) is
-    'Links those of these sessions that are free, as their users are; takes out of "free_keys" what somebody got hold of meanwhile. For link_found() only.';
+    'Links those of these sessions that are free and whose users are; removes from "free_keys" what was locked meanwhile. For link_found() only.';
 
--- A link that was read may still name who has left the session since: as long as it does, the session counts as his, ends by
--- what he does (P2), and not with the user who is gone (P1).
+-- A link that was read may still name a user who has left the session since. As long as it does, the session counts as that
+-- user's: it ends by what that user does (P2), and not with the user who is gone (P1).
 create or replace function session_reaper.leave_to_nobody(gone :session_key_base_type[])
 returns :session_key_base_type[]
 language plpgsql
@@ -171,7 +172,8 @@ declare
     freed :session_key_base_type[];
     busy :session_key_base_type[];
 begin
-    -- What was linked since this transaction began may be by what was written since it read. That is read once more.
+    -- A link made since this transaction began may come from a later write than the one it read. Such a session is read
+    -- once more.
     freed := array(
         select l.session_key from session_reaper.user_session l
         where l.session_key = any (gone) and l.from_data and l.linked_at < pg_catalog.now()
@@ -205,7 +207,8 @@ as $$
         ) as f (session_key, user_id, xid, begun_at, snapshot)
         cross join lateral session_reaper.deletion_of(f.user_id, f.xid, f.begun_at, f.snapshot) d (id)
         where f.session_key = any (gone)
-        -- Ended under the same key before, and written back by a transaction that is older all the same.
+        -- The session was ended under the same key before, and written back by a transaction that is still older than the
+        -- deletion.
         on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over
         returning k.revocation_id
     )
@@ -215,12 +218,12 @@ as $$
 $$;
 
 comment on function session_reaper.end_those_of_deleted(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[], :session_key_base_type[]) is
-    'Has those of these sessions end whose user has been deleted, by a deletion that could not know of them. For link_found() only.';
+    'Makes deletions that could not know of these sessions end those whose user has been deleted. For link_found() only.';
 
 -- Makes the links that were found. Never waits for a row lock (P6), and never fails on a foreign key, whose message would
--- put the key into the server's log (P7): what is locked is left out, to be tried again, and what is gone is forgotten.
--- First it tries without having looked who is locked, which is most of the work. There it waits for a moment at most,
--- which is enough for others that link, too, and make the same table longer; an error that is caught here is logged nowhere.
+-- put the key into the server's log (P7): locked rows are left out, to be tried again, and those that are gone are
+-- forgotten. First it tries without checking what is locked, because that check is most of the work. There it waits only
+-- for a moment, which is enough for other linkers that extend the same table; an error that is caught here is not logged.
 create or replace function session_reaper.link_found(
     keys :session_key_base_type[], user_ids :user_key_type[],
     xids xid8[], begun timestamptz[], snapshots pg_snapshot[],
@@ -234,7 +237,7 @@ set enable_hashjoin = off
 set enable_mergejoin = off
 set jit = off
 set row_security = off
--- What is set below holds until the end of this function.
+-- The settings below hold until the end of this function.
 set lock_timeout = '400ms'
 as $$
 #variable_conflict use_variable
@@ -244,7 +247,7 @@ declare
     gone :session_key_base_type[];
     not_linkable bigint;
 begin
-    -- Users who are gone leave their sessions behind, so that this is known beforehand.
+    -- Deleted users leave their sessions behind, so this is checked beforehand.
     if (select pg_catalog.count(*) from :"user_schema".:"user_table" u where u.:"user_key" = any (user_ids))
         = (select pg_catalog.count(distinct f.user_id) from pg_catalog.unnest(user_ids) as f (user_id))
     then
@@ -273,7 +276,7 @@ begin
     select e.free_keys, e.linked, e.not_linkable into free_keys, linked, not_linkable
         from session_reaper.link_each(keys, user_ids, xids, begun, snapshots, free_users, free_keys) e;
     perform session_reaper.count_unreadable(array['not_linkable'], array[not_linkable]) where not_linkable > 0;
-    -- Asked before the deletions are looked up: one that commits in between is then seen by those, instead of by neither.
+    -- Asked before the deletions are looked up: one that commits in between is then seen there, not missed by both.
     gone := array(
         select f.session_key
         from rows from (pg_catalog.unnest(keys), pg_catalog.unnest(user_ids)) as f (session_key, user_id)
@@ -293,4 +296,4 @@ end
 $$;
 
 comment on function session_reaper.link_found(:session_key_base_type[], :user_key_type[], xid8[], timestamptz[], pg_snapshot[]) is
-    'Links sessions to the users that were found in them, and opens those revocations again that they are older than; returns how many, and the keys that were locked.';
+    'Links sessions to the users that were found in them, and reopens the revocations that these are older than; returns how many, and the keys that were locked.';

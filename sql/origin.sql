@@ -7,4 +7,4 @@ stable
 return pg_catalog.pg_snapshot_xmax(seen) > pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot());
 
 comment on function session_reaper.is_from_elsewhere(pg_snapshot) is
-    'Whether this is from this server''s future, and so from another one: transaction ids do not outlive a dump.';
+    'Whether this snapshot lies in this server''s future, and so comes from another one: transaction ids do not survive a dump.';

@@ -1,6 +1,6 @@
--- The backfill: linking the session table itself, page by page: after the installation, and whenever writes were not noted.
+-- The backfill: linking the session table itself, page by page, after the installation and whenever writes were not noted.
 
--- The next page of the table in key order, for whoever calls page() and link_page() in the same transaction.
+-- The next page of the table in key order, for a caller of page() and link_page() in the same transaction.
 create or replace function session_reaper.claim_page(most integer, out id bigint, out completed boolean)
 language plpgsql
 security definer
@@ -20,7 +20,7 @@ end
 $$;
 
 comment on function session_reaper.claim_page(integer) is
-    'Takes the next page of the table to be read, of "most" sessions if there is none yet; null if all have been, or others have them in hand. "completed" says that this was found out just now.';
+    'Takes the next page of the table to be read, of "most" sessions if there is none yet; null if all are read or being read. "completed" means that the backfill has just been found complete.';
 
 create or replace function session_reaper.free_page()
 returns bigint
@@ -31,10 +31,10 @@ as $$
     select p.id from session_reaper.page p where not p.done order by p.id limit 1 for update skip locked
 $$;
 
-comment on function session_reaper.free_page() is 'Locks a page that nobody has read or has in hand.';
+comment on function session_reaper.free_page() is 'Locks a page that has not been read and is not being read.';
 
--- Cuts off the next pages, so many that several may read for a while. The backfill is complete when no page is left and
--- no more can be cut.
+-- Cuts off the next pages, enough for several daemons to read for a while. The backfill is complete when no page is left
+-- and no more can be cut.
 create or replace function session_reaper.cut_pages(most integer)
 returns boolean
 language plpgsql
@@ -92,10 +92,10 @@ end
 $$;
 
 comment on function session_reaper.cut_pages(integer) is
-    'Cuts the next pages of "most" sessions off the table, unless another daemon is at it; true if all have been read.';
+    'Cuts the next pages of "most" sessions off the table, unless another daemon is cutting; true if all have been read.';
 
--- Not called immutable, which the conversion is not either: then each call would cost ten times as much, because
--- PostgreSQL could not put the expression in its place.
+-- Not declared immutable, because the conversion is not immutable either: PostgreSQL could then not inline the expression,
+-- and each call would cost ten times as much.
 create or replace function session_reaper.key_digest(session_key :session_key_base_type)
 returns bytea
 language sql
@@ -118,15 +118,15 @@ as $$
 $$;
 
 comment on function session_reaper.older_links() is
-    'When this backfill was asked for, if there are links from before; null in the first one.';
+    'When this backfill was asked for, if there are links from before it; null in the first backfill.';
 
--- Handles are digests, since the page is looked up again in another statement, and by then rows may have moved. Sessions
--- that the app has linked are passed over, and so are those that were linked since this backfill was asked for. An older
--- link that was read says whose the session was before writes went by unnoted, and not whose it is. Those in the queue
--- are passed over, too: what stands there says how old their logins are, while what is found here counts as older than
--- everything (P2).
+-- Handles are digests, because another statement looks the page up again, and by then rows may have moved. Sessions that
+-- the app has linked are passed over, and so are those that were linked since this backfill was asked for. An older link
+-- that was read tells whose the session was before writes went unnoted, and not whose it is now. Sessions in the queue are
+-- passed over, too: the queue tells how old their logins are, while a session found here counts as older than everything
+-- (P2).
 --
--- A page of large data is cut where "most_bytes" have been handed out: what is behind is a page of its own.
+-- A page of large data is cut where "most_bytes" have been handed out; the rest becomes a separate page.
 create or replace function session_reaper.page(
     page_id bigint, most_bytes integer default 16777216, out digest bytea, out data bytea, out is_refused boolean)
 returns setof record
@@ -143,7 +143,7 @@ as $$
 declare
     after_key :session_key_base_type;
     last_key :session_key_base_type;
-    -- Without older links the indexes alone tell what is linked.
+    -- Without older links, the indexes alone show what is linked.
     older_than timestamptz := session_reaper.older_links();
     session record;
     bytes bigint := 0;
@@ -152,7 +152,7 @@ begin
     for session in
         select s.:"session_key" as session_key, :raw_data as raw
         from (
-            -- By the two indexes alone, side by side: where nearly all are linked, hardly any data are looked at.
+            -- Uses only the two indexes, side by side: if nearly all sessions are linked, hardly any data are read.
             select k.:"session_key" as session_key
             from :"session_schema".:"session_table" k
             where (after_key is null or k.:"session_key" > after_key) and k.:"session_key" <= last_key
@@ -166,7 +166,7 @@ begin
         ) n
         cross join lateral (
             select d.* from :"session_schema".:"session_table" d where d.:"session_key" = n.session_key offset 0) s
-        -- In a table of hashes, which holds this page's alone: many more may wait than a page has.
+        -- As a hash table that holds only this page's sessions: far more may be waiting than a page has.
         where (n.session_key in (
             select u.session_key
             from session_reaper.drain q
@@ -188,11 +188,11 @@ end
 $$;
 
 comment on function session_reaper.page(bigint, integer) is
-    'The data of those sessions of the claimed page whose links do not say whose they are, up to "most_bytes" and one session at least.';
+    'The data of those sessions of the claimed page whose links do not tell whose they are, up to "most_bytes", at least one session.';
 
--- Where a link goes, what was read has to stand there still, or whoever has logged in since would lose the one that he
--- has got: "seen" are digests of the data. Nobody can save these sessions now until the commit; whoever was about to is
--- not waited for (P6).
+-- A link goes only if the session still has the data that were read; otherwise a user who has logged in since would lose
+-- the new link. "seen" are digests of the data. These sessions cannot be saved now until the commit; sessions that another
+-- transaction holds are skipped, not waited for (P6).
 create or replace function session_reaper.unlink_unchanged(keys :session_key_base_type[], seen bytea[])
 returns :session_key_base_type[]
 language plpgsql
@@ -225,7 +225,7 @@ end
 $$;
 
 comment on function session_reaper.unlink_unchanged(:session_key_base_type[], bytea[]) is
-    'Takes away those links of these sessions that were read, where the data have these digests still and nobody is in the way; returns their keys.';
+    'Removes those links of these sessions that were read, if the data still have these digests and no lock is in the way; returns their keys.';
 
 create or replace function session_reaper.read_later(keys :session_key_base_type[], begun_at timestamptz, snapshot pg_snapshot)
 returns void
@@ -237,10 +237,10 @@ as $$
 $$;
 
 comment on function session_reaper.read_later(:session_key_base_type[], timestamptz, pg_snapshot) is
-    'Notes sessions of a page that somebody held, as old as the page''s others. For link_page() only.';
+    'Notes sessions of a page that were locked, as old as the others of the page. For link_page() only.';
 
--- Who was found, where that is not what the links say. Of an older link that names somebody else, what was read is handed on,
--- too: it has to stand there still when that link goes.
+-- The users that were found, where they differ from the links. For an older link that names another user, the digest of
+-- what was read is returned, too: the session must still have those data when that link goes.
 create or replace function session_reaper.news_of_page(
     page_id bigint, digests bytea[], user_texts bytea[], seen bytea[],
     out keys :session_key_base_type[], out user_ids :user_key_type[],
@@ -257,7 +257,7 @@ as $$
 declare
     after_key :session_key_base_type;
     last_key :session_key_base_type;
-    -- Looking for each of a million sessions would take its time.
+    -- Kept in a variable: asking for each of a million sessions would take long.
     older_than timestamptz := session_reaper.older_links();
 begin
     select p.after_key, p.to_key into strict after_key, last_key from session_reaper.page p where p.id = page_id;
@@ -280,7 +280,7 @@ begin
                 where older_than is not null and o.session_key = s.:"session_key" and o.from_data and o.linked_at < older_than
                 offset 0) l on true
             where (after_key is null or s.:"session_key" > after_key) and s.:"session_key" <= last_key
-              -- Whose it is must be known, and be news.
+              -- The result must be known, and differ from the link.
               and (r.user_id is not null or r.user_text is null)
               and l.user_id is distinct from r.user_id
         ) f;
@@ -288,11 +288,11 @@ end
 $$;
 
 comment on function session_reaper.news_of_page(bigint, bytea[], bytea[], bytea[]) is
-    'Of what was found in these sessions of a page: those without a link, and those whose older link names somebody else. For link_page() only.';
+    'Of what was found in these sessions of a page: those without a link, and those whose older link names another user. For link_page() only.';
 
--- Links what was found in that page, as old as it may be: nobody knows when these logged in. A link that was read
--- before and names somebody else goes, and so does one of a session that is nobody's now. The same user's stays as it
--- is, because it knows how old it is (P2).
+-- Links what was found in that page, with the greatest possible age, because it is not known when these users logged in. A
+-- link that was read before and names another user goes, and so does one of a session that has no user now. A link of the
+-- same user stays as it is, because its age is known (P2).
 create or replace function session_reaper.link_page(
     page_id bigint, digests bytea[], user_texts bytea[], seen bytea[], out linked bigint)
 language plpgsql
@@ -344,10 +344,10 @@ end
 $$;
 
 comment on function session_reaper.link_page(bigint, bytea[], bytea[], bytea[]) is
-    'Links these sessions of the page that claim_page() took, and unlinks those in which nobody was found (no text); returns how many it has linked.';
+    'Links these sessions of the page that claim_page() took, and unlinks those in which no user was found (no text); returns how many it linked.';
 
--- Whatever fails on one of these sessions fails no statement, which would say so in the server's log: the caller halves
--- them.
+-- A failure on one of these sessions fails no statement, which would put it into the server's log: the caller halves the
+-- batch.
 create or replace function session_reaper.try_link_page(
     page_id bigint, digests bytea[], user_texts bytea[], seen bytea[], out linked bigint, out is_refused boolean)
 language plpgsql
@@ -366,7 +366,7 @@ end
 $$;
 
 comment on function session_reaper.try_link_page(bigint, bytea[], bytea[], bytea[]) is
-    'link_page(), or that it fails on what stands in one of these sessions.';
+    'link_page(); "is_refused" if it fails on the content of one of these sessions.';
 
 create or replace function session_reaper.finish_page(page_id bigint, linked bigint, out sessions bigint)
 language plpgsql

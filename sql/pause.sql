@@ -1,10 +1,10 @@
--- What stands in for the triggers while the site migrates (session-reaper pause). PostgreSQL refuses to change the type
--- of a column that a trigger's definition names, so these name none and find their columns anew for every row: by
--- number, which survives a new name, or else by name, which survives a column that is dropped and added. Slow, and
--- that is fine for so long. Changes are noted as ever (P3), and wait.
+-- What replaces the triggers while the site migrates (session-reaper pause). PostgreSQL refuses to change the type of a
+-- column that a trigger's definition names. So these triggers name none, and look their columns up for every row: by
+-- number, which survives a renaming, or else by name, which survives dropping and adding the column. That is slow, but
+-- acceptable for so short a time. Changes are noted as always (P3), and wait.
 
--- A key that does not fit our own type yet, such as the first one beyond integer, is kept as text until resume has
--- changed that type. A domain has checks of its own.
+-- A key that does not fit our own type yet, such as the first one beyond integer, is kept as text until resume has changed
+-- that type. A domain has its own checks.
 create or replace function session_reaper.request_in_pause(for_user text, why text, under_policy text, keep_session text)
 returns void
 language plpgsql
@@ -53,7 +53,7 @@ begin
             execute pg_catalog.format('select ($1).%I = %L', watched_column, tg_argv[6]) into counts using changed;
         end if;
     exception when others or assert_failure then
-        -- Of its new type the column cannot be compared, or cannot have that value: every change counts (fail closed).
+        -- With its new type the column cannot be compared, or cannot have that value: every change counts (fail closed).
         counts := true;
     end;
     if counts then
@@ -102,7 +102,7 @@ $$;
 comment on function session_reaper.paused_user_deleted() is
     'What user_deleted() does, without naming a column. Arguments: number and name of the users'' key.';
 
--- What was asked for follows a user to, and from, a key that does not fit our type, as text (P3).
+-- When a user gets, or loses, a key that does not fit our type, open requests follow as text (P3).
 create or replace function session_reaper.follow_user_as_text(from_key text, to_key text)
 returns void
 language plpgsql
@@ -126,8 +126,8 @@ $$;
 comment on function session_reaper.follow_user_as_text(text, text) is
     'Lets open revocations follow a user whose old or new key does not fit our type before session-reaper resume. For the functions of this schema only.';
 
--- The foreign keys are gone for as long, so the links follow here. To a key that does not fit our type they cannot:
--- resume drops them, and their sessions count as not read yet.
+-- The foreign keys are gone during the pause, so the links follow here. They cannot follow to a key that does not fit our
+-- type: resume drops them, and their sessions count as not read yet.
 create or replace function session_reaper.paused_user_renamed()
 returns trigger
 language plpgsql
@@ -165,7 +165,7 @@ $$;
 comment on function session_reaper.paused_user_renamed() is
     'What user_renamed() and the foreign key do, without naming a column. Arguments: number and name of the users'' key.';
 
--- There is no text to which the key of a session that is to end by name could go, so its new key has to wait (P3).
+-- The key of a session that is to end by name cannot be kept as text, so the new key has to wait (P3).
 create or replace function session_reaper.lose_no_key(from_key text)
 returns void
 language plpgsql
@@ -190,10 +190,10 @@ end
 $$;
 
 comment on function session_reaper.lose_no_key(text) is
-    'Fails where a revocation that is open names this session, but for what arrives by replication. For the functions of this schema only.';
+    'Fails if an open revocation names this session, except for changes that arrive by replication. For the functions of this schema only.';
 
--- What was asked for is one thing, the link another: where somebody has linked the new key meanwhile, or it does not fit our
--- type, the old link stays, and resume drops it.
+-- Requests and the link are handled separately: if the new key has been linked meanwhile, or does not fit our type, the old
+-- link stays, and resume drops it.
 create or replace function session_reaper.paused_session_renamed()
 returns trigger
 language plpgsql

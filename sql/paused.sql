@@ -1,4 +1,4 @@
--- For what has to work while the site migrates: whether it does, and what a column is called by then.
+-- Whether the site is migrating, and what a column is called meanwhile.
 
 create or replace function session_reaper.is_paused()
 returns boolean

@@ -1,13 +1,13 @@
--- Finding the user of a session that nobody linked: what was written is noted here, read by the daemon (a codec is
--- nothing for SQL), and linked here. The daemon never gets to see a session's key: what it is handed are the data
--- and a handle, because a parameter of a statement can reach the server's log (P7).
+-- Finding the user of a session that the app has not linked. Writes are noted here, read by the daemon (SQL is not suited
+-- for a codec), and linked here. The daemon never sees a session's key: it gets the data and a handle, because a parameter
+-- of a statement can reach the server's log (P7).
 
--- On every save of session data, so it does nothing but append. Past a size it does not even do that: without a
--- daemon for days, the site's disk is worth more than this queue, and the whole table is read again afterwards.
+-- Runs on every save of session data, so it only appends. Beyond a certain size it does not even do that: if no daemon runs
+-- for days, the site's disk is worth more than this queue, and the whole table is read again afterwards.
 --
--- How large the queue is costs as much to ask as to append. So a connection asks once, and then looks where its rows
--- come to stand: one beyond the limit is the last that it appends unasked. What it remembers is a setting of its own,
--- which no other app can see. Whoever sets that by hand gets a larger queue, and never a session that is not noted.
+-- Asking for the size of the queue costs as much as appending. So a connection asks once, and then looks at where its rows
+-- are put: one beyond the limit is the last that it appends without asking. It remembers this in its own setting, which no
+-- other connection can see. Setting that by hand leads to a larger queue, and never to a session that is not noted.
 create or replace function session_reaper.note_write(written :session_key_base_type, was_there boolean)
 returns void
 language plpgsql
@@ -24,8 +24,8 @@ begin
             perform pg_catalog.set_config('session_reaper.queue', case when is_open then 'open' else 'full' end, false);
         end if;
     else
-        -- Holds a lock on the queue until the commit, so that nobody reads the table anew before it shows this write.
-        -- Whoever has done so in the meantime has made room.
+        -- Holds a lock on the queue until the commit, so that no daemon reads the table anew before it shows this write. A
+        -- daemon that has done so in the meantime has made room.
         perform from session_reaper.pending_link where false;
         if not session_reaper.is_queue_full() then
             insert into session_reaper.pending_link (session_key, was_there) values (written, note_write.was_there);
@@ -37,9 +37,9 @@ $$;
 comment on function session_reaper.note_write(:session_key_base_type, boolean) is
     'Notes that the data of this session have to be read, as long as the queue is not full. For the functions of this schema only.';
 
--- A failure is caught, and a session that nobody noted is made known (P1). Only the first save of a transaction pays for that:
--- once it has noted one, its locks keep both tables as they are, and a subtransaction for each row of a bulk change would slow
--- down everybody's snapshots.
+-- A failure is caught, and a session that was not noted is made known (P1). Only the first save of a transaction pays for
+-- that: once it has noted one, its locks keep both tables as they are. A subtransaction for each row of a bulk change would
+-- slow down the snapshots of all transactions.
 create or replace function session_reaper.note_written()
 returns trigger
 language plpgsql
@@ -76,9 +76,9 @@ return pg_catalog.pg_relation_size('session_reaper.pending_link') >= :queue_limi
 comment on function session_reaper.is_queue_full() is
     'Whether session_reaper.pending_link has grown past site.queue_mb: then writes of sessions are no longer noted.';
 
--- Where the user stands in the row itself, the link is made at once. Whatever is wrong with it must not fail the
--- app's save (P8): then it is left to the daemon like data that SQL cannot read. So is the age of a session that has no
--- link of a user although it was his before this save: nobody noted when he came (P1).
+-- If the row itself names the user, the link is made at once. A failure must not fail the app's save (P8): the row is then
+-- left to the daemon, like data that SQL cannot read. The same goes for the age of a session that was the user's before
+-- this save but has no link: when the user logged in was not noted (P1).
 create or replace function session_reaper.link_written()
 returns trigger
 language plpgsql
@@ -91,7 +91,7 @@ declare
     found_id :user_key_type;
     links bigint;
 begin
-    -- A link that is made here would be in the way of one that arrives, and no foreign key would look at it.
+    -- A link made here would conflict with one that arrives, and no foreign key would check it.
     if session_reaper.is_replica() then
         insert into session_reaper.pending_link (session_key, was_there) values (new.:"session_key", tg_op = 'UPDATE');
         return null;
@@ -138,11 +138,10 @@ comment on function session_reaper.link_written() is
     'Links a session to the user whom its row names, in the transaction that writes it.';
 
 -- What has been committed since the queue was last read: rows of transactions that "drained_to" does not see. Those that
--- were running then are looked up one by one, so that neither a transaction that stays open for an hour nor the rows
--- that vacuum cannot take away because of it make this read anything twice.
--- "most" stands here, and not at the call, where it would come too late: whoever wants a thousand rows of a million
--- reads a thousand.
--- A "drained_to" that came with a dump from another server says nothing here.
+-- were running then are looked up one by one. So this reads nothing twice, even if a transaction stays open for an hour and
+-- keeps vacuum from removing rows. "most" is applied here, because at the call it would come too late: a caller that wants
+-- a thousand rows of a million reads a thousand. A "drained_to" that came with a dump from another server means nothing
+-- here.
 create or replace function session_reaper.pending_since(drained_to pg_snapshot, most integer default null)
 returns table (place tid, session_key :session_key_base_type, was_there boolean, xid xid8, begun_at timestamptz, snapshot pg_snapshot)
 language plpgsql
@@ -161,7 +160,7 @@ begin
     (select u.ctid, u.session_key, u.was_there, coalesce(u.xid, u.queued_in), u.begun_at, u.snapshot
     from effective e
     cross join lateral pg_catalog.pg_snapshot_xip(e.drained_to) running (xid)
-    -- Each by the index: what others have queued since is of no interest here.
+    -- Each by the index: rows queued later do not matter here.
     cross join lateral (select w.ctid, w.* from session_reaper.pending_link w where w.queued_in = running.xid offset 0) u)
     union all
     (select u.ctid, u.session_key, u.was_there, coalesce(u.xid, u.queued_in), u.begun_at, u.snapshot
@@ -175,8 +174,8 @@ $$;
 comment on function session_reaper.pending_since(pg_snapshot, integer) is
     'Rows of session_reaper.pending_link that were committed after this snapshot, up to "most" of them. For the functions of this schema only.';
 
--- Without a lock, which would be written to the WAL each time: whoever reads them just now has not committed, so that they
--- still count, or has, and then their links are there.
+-- Takes no lock, which would be written to the WAL each time. If a linker is reading these rows, either it has not
+-- committed, and they still count, or it has, and their links exist.
 create or replace function session_reaper.is_any_link_pending()
 returns boolean
 language plpgsql
@@ -194,9 +193,9 @@ end
 $$;
 
 comment on function session_reaper.is_any_link_pending() is
-    'Whether anything waits in the queue of what was written and has not been read.';
+    'Whether the queue holds writes that have not been read.';
 
--- Looked at once, in a table of hashes: as a join, PostgreSQL would go through all of these keys for each row that waits.
+-- Looked up once, in a hash table: as a join, PostgreSQL would go through all of these keys for each waiting row.
 create or replace function session_reaper.pending_among(keys :session_key_base_type[])
 returns :session_key_base_type[]
 language plpgsql
@@ -218,7 +217,7 @@ end
 $$;
 
 comment on function session_reaper.pending_among(:session_key_base_type[]) is
-    'Those of these sessions whose data waits to be read: whose they are now, only the linker can tell. For the functions of this schema only.';
+    'Those of these sessions whose data waits to be read: only the linker can tell whose they are now. For the functions of this schema only.';
 
 create or replace function session_reaper.add_up_unreadable(of_reason text)
 returns void
@@ -241,11 +240,11 @@ as $$
 $$;
 
 comment on function session_reaper.add_up_unreadable(text) is
-    'Makes one row of what could not be read for this reason before yesterday. For the functions of this schema only.';
+    'Combines the counts for this reason from before yesterday into one row. For the functions of this schema only.';
 
--- Counted in the database, so that it is seen whoever read it. Nobody waits for anybody else who counts: a row that is
--- locked is passed over, and where all are, there is one more. So there is every day, because what was read lately says how well
--- reading goes; older days are counted together.
+-- Counted in the database, so that it is visible no matter which daemon read it. Counters do not wait for each other: a
+-- locked row is passed over, and if all are locked, a row is added. A row is also added every day, because recent counts
+-- tell how well reading works; older days are counted together.
 create or replace function session_reaper.count_unreadable(reasons text[], writes bigint[])
 returns void
 language plpgsql
@@ -272,10 +271,10 @@ end
 $$;
 
 comment on function session_reaper.count_unreadable(text[], bigint[]) is
-    'Counts data in which no user could be found, without waiting for others that count.';
+    'Counts data in which no user could be found, without waiting for other counters.';
 
--- `pg_restore --disable-triggers` switches all triggers of a table off and on again. Those that were enabled always are
--- ordinary ones afterwards, which tells that sessions may have been written that nobody noted.
+-- `pg_restore --disable-triggers` switches all triggers of a table off and on again. Triggers that were enabled always are
+-- ordinary ones afterwards, which shows that sessions may have been written without being noted.
 create or replace function session_reaper.notes_writes()
 returns boolean
 language sql
@@ -293,8 +292,8 @@ $$;
 comment on function session_reaper.notes_writes() is
     'Whether the triggers that note writes of sessions have been on ever since they were attached.';
 
--- Asked before a revocation settles (P1). How full the queue is first: who empties it has the table read again in the same
--- transaction, and what is looked at afterwards shows that.
+-- Asked before a revocation settles (P1). The size of the queue comes first: a daemon that empties it asks for the table to
+-- be read again in the same transaction, and the later checks see that.
 create or replace function session_reaper.may_be_unlinked(
     change_xid xid8, change_begun_at timestamptz, change_at timestamptz, newer_from xid8, policy text)
 returns boolean
@@ -306,7 +305,7 @@ begin
     if not session_reaper.notes_writes() then
         return true;
     end if;
-    -- Missed writes, like a full queue, are looked at before what they lead to.
+    -- Missed writes, like a full queue, are checked before the backfill that they lead to.
     if session_reaper.is_queue_full() or exists (select from session_reaper.missed m where m.what = 'write') then
         return true;
     end if;
@@ -320,7 +319,7 @@ end
 $$;
 
 comment on function session_reaper.may_be_unlinked(xid8, timestamptz, timestamptz, xid8, text) is
-    'Whether a session that nobody has read yet could be older than this change.';
+    'Whether a session that has not been read yet could be older than this change.';
 
 -- Where the app links its sessions itself, nothing waits to be read.
 create or replace function session_reaper.stop_linking()

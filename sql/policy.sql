@@ -1,9 +1,9 @@
--- How many sessions a user may have, and for how long: what the settings under [policy] say, held against what is linked. They
--- come as jsonb at every look, so that a reload is enough. Sessions end by revocations that name them, as one that was asked
--- for by its key does.
+-- How many sessions a user may have, and for how long: the settings under [policy], compared with the links. The settings
+-- come as jsonb with every call, so that a reload is enough. Sessions end by revocations that name them, like a session
+-- that was asked for by its key.
 
--- A value of site.policy_column may have a rule of its own. This function sets nothing, so that PostgreSQL can put it into the
--- statement that asks it: a call for each user would be most of the work.
+-- A value of site.policy_column may have its own rule. This function has no settings, so that PostgreSQL can inline it into
+-- the calling statement: a call for each user would be most of the work.
 create or replace function session_reaper.policy_of(of_user :user_key_type, policy jsonb)
 returns table (sessions_max bigint, lifetime_s double precision, idle_s double precision)
 language sql
@@ -21,9 +21,9 @@ $$;
 comment on function session_reaper.policy_of(:user_key_type, jsonb) is
     'How many sessions this user may have, and for how long; null where that is not limited. For the functions of this schema only.';
 
--- Most users are within the rules by their links alone, and their sessions need not be looked up. Of a user with very many, a
--- part is looked at: who has enough newer sessions in that part has enough of them. From before the installation nobody knows the
--- age of a session: it is older than every other one, and counts from when it was found.
+-- For most users, the links alone show that they are within the rules, and their sessions need not be looked up. For a user
+-- with very many, only a part is looked at: enough newer sessions in that part are enough. The age of a session from before
+-- the installation is not known: it is older than every other one, and counts from when it was found.
 create or replace function session_reaper.over_policy(users :user_key_type[], policy jsonb)
 returns table (session_key :session_key_base_type, user_id :user_key_type, reason text, from_data boolean, opened_at timestamptz)
 language sql
@@ -59,7 +59,7 @@ as $$
         ) l
         join :"session_schema".:"session_table" s on s.:"session_key" = l.session_key
         where not coalesce(:is_expired, false)
-          -- What has been asked for already is on its way. Each by the index, however many there are.
+          -- Sessions already asked for are about to end. Each is looked up by the index, however many there are.
           and not exists (
             select from session_reaper.revoked_key k where k.session_key = l.session_key and not k.ended offset 0)
     ), judged as (
@@ -76,7 +76,8 @@ $$;
 comment on function session_reaper.over_policy(:user_key_type[], jsonb) is
     'Sessions of these users that the policy ends, and why: sessions_max, lifetime or idle. For the functions of this schema only.';
 
--- Links in the order in which they were made. Those of the same moment stay together, so that a moment tells where to go on.
+-- Links in the order in which they were made. Links of the same moment stay together, so that a moment is enough to
+-- continue from.
 create or replace function session_reaper.linked_since(after timestamptz, older_than_s double precision, most integer)
 returns table (session_key :session_key_base_type, user_id :user_key_type, linked_at timestamptz)
 language sql
@@ -95,9 +96,9 @@ as $$
 $$;
 
 comment on function session_reaper.linked_since(timestamptz, double precision, integer) is
-    'The next "most" links that were made after this moment, and more than so many seconds ago. For the functions of this schema only.';
+    'The next "most" links made after this moment, and at least that many seconds ago. For the functions of this schema only.';
 
--- Whose session it is, only the linker can tell where its data waits to be read (P2): it is looked at again later.
+-- If a session's data waits to be read, only the linker can tell whose it is (P2): it is looked at again later.
 create or replace function session_reaper.ask_by_policy(
     free_keys :session_key_base_type[], users :user_key_type[], policy jsonb,
     out keys :session_key_base_type[], out owners bigint[])
@@ -126,9 +127,10 @@ end
 $$;
 
 comment on function session_reaper.ask_by_policy(:session_key_base_type[], :user_key_type[], jsonb) is
-    'Asks for those of these locked sessions to end that the policy still ends, one revocation a user and reason. For the functions of this schema only.';
+    'Asks to end those of these locked sessions that the policy still ends, one revocation per user and reason. For the functions of this schema only.';
 
--- Chosen, locked where they are free (P6), and looked at again under the lock (P2): one may have changed hands, or been used.
+-- Sessions are chosen, locked if free (P6), and checked again under the lock (P2): one may have changed hands, or been
+-- used.
 create or replace function session_reaper.enforce_policy(
     policy jsonb, most integer, remember boolean, after timestamptz, older_than_s double precision,
     out looked_at bigint, out reached timestamptz, out ended bigint, out more boolean)
@@ -153,8 +155,8 @@ begin
     if looked_at = 0 then
         return;
     end if;
-    -- To end one takes longer than to look at one, and what is locked is held for as long as all of them take.
-    -- Only the users of these are looked at again under the locks.
+    -- Ending a session takes longer than looking at one, and locks are held until all of them are done. Only the users of
+    -- these are looked at again under the locks.
     select pg_catalog.array_agg(o.session_key), pg_catalog.array_agg(distinct o.user_id) into keys, users
         from (select * from session_reaper.over_policy(users, policy) limit 1 + most / 10) o;
     if keys is null then
@@ -165,15 +167,15 @@ begin
     if asked.keys is not null then
         ended := session_reaper.end_free(asked.keys, asked.owners, remember);
     end if;
-    -- Where nothing could be ended, the next try is no better.
+    -- If nothing could be ended, the next try would be no better.
     more := pg_catalog.cardinality(keys) > most / 10 and ended > 0;
 end
 $$;
 
 comment on function session_reaper.enforce_policy(jsonb, integer, boolean, timestamptz, double precision) is
-    'Looks at the next "most" links, and ends what the policy ends of their users; says how many links, how far that was, how many sessions ended, and whether these users may have more.';
+    'Looks at the next "most" links, and ends what the policy ends for their users; returns how many links, up to when, how many sessions ended, and whether these users may have more.';
 
--- The same question without the consequence, for people who want to know beforehand.
+-- The same question without ending anything, for people who want to know beforehand.
 create or replace function session_reaper.who_is_over_policy(
     policy jsonb, most integer, after timestamptz, out reached timestamptz,
     out digest text, out user_id text, out reason text, out opened_at timestamptz)
@@ -196,4 +198,4 @@ as $$
 $$;
 
 comment on function session_reaper.who_is_over_policy(jsonb, integer, timestamptz) is
-    'Which of the next "most" linked sessions the policy ends, without their keys, and why; one row without a session where there is none. Nothing when no link is left.';
+    'Which of the next "most" linked sessions the policy ends, without their keys, and why; one row without a session if there is none. No row when no link is left.';

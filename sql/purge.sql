@@ -1,6 +1,6 @@
 -- Deleting sessions that have expired, a batch at a time.
 
--- Where expiry meant another type before, or another release has migrated, there is a function of other arguments.
+-- If expiry had another type before, or another release has migrated, a function with other arguments exists.
 do $$
 declare
     other pg_catalog.regprocedure;
@@ -21,8 +21,8 @@ begin
 end
 $$;
 
--- One that cannot be deleted, because something of the site's refers to it, must not keep the others (P8); what is caught
--- here is not written to the server's log, where its text could quote a key (P7).
+-- A session that cannot be deleted, because an object of the site refers to it, must not keep the others from being deleted
+-- (P8). An error that is caught here is not written to the server's log, where its text could quote a key (P7).
 create or replace function session_reaper.purge_each(
     keys :session_key_base_type[], times :expires_type[],
     out gone :session_key_base_type[], out refused bigint, out looked_at bigint)
@@ -50,7 +50,8 @@ begin
                 refused := refused + 1;
             end if;
         exception
-            -- Somebody uses what belongs to it. The next batch begins behind it, and the next pass tries it again.
+            -- Another transaction uses something that belongs to it. The next batch begins behind it, and the next pass
+            -- tries it again.
             when lock_not_available or deadlock_detected then
                 looked_at := i;
                 exit;
@@ -62,13 +63,13 @@ end
 $$;
 
 comment on function session_reaper.purge_each(:session_key_base_type[], :expires_type[]) is
-    'Deletes these sessions one by one; says which are gone, how many could not be deleted, and how many were looked at before one was met that somebody uses. For purge_expired() only.';
+    'Deletes these sessions one by one; returns which are gone, how many could not be deleted, and how many it looked at until one was in use. For purge_expired() only.';
 
--- Nothing here waits for a row while it holds others (P6): the deletion cascades to the link, so a session whose link somebody
--- holds, as whoever deletes the user does, is passed over like one that is held itself.
+-- Nothing here waits for a row while it holds others (P6). The deletion cascades to the link, so a session whose link is
+-- held, for instance by a transaction that deletes the user, is passed over like a session that is held itself.
 --
--- One plan for all batches, through indexes, as sql/lock.sql has it: it holds for PostgreSQL's own statement behind the foreign
--- key, too, which was planned anew for each session.
+-- One plan for all batches, through indexes, as in sql/lock.sql. It also applies to PostgreSQL's own statement behind the
+-- foreign key, which was planned anew for each session.
 create or replace function session_reaper.purge_together(
     places tid[], keys :session_key_base_type[], times :expires_type[],
     out gone :session_key_base_type[], out refused bigint)
@@ -84,9 +85,10 @@ as $$
 declare
     free :session_key_base_type[];
 begin
-    -- Looked at again under the lock: one may have been saved meanwhile. Its new version stands elsewhere then, and its old place
-    -- may hold another session, so key and time are asked for, too. They are found by their places, since a look by their keys
-    -- took as long as the deletion; "is true" keeps the planner from the indexes, whose plan would be kept for larger batches.
+    -- Checked again under the lock: a session may have been saved meanwhile. Then its new version is elsewhere, and its old
+    -- place may hold another session, so key and time are compared, too. Sessions are found by their places, because
+    -- finding them by key took as long as the deletion. "is true" keeps the planner from the indexes, whose plan would be
+    -- kept for larger batches.
     free := array(
         select s.:"session_key" from :"session_schema".:"session_table" s
         where s.ctid = any (places) and (s.:"session_key" in (select unnest(keys))) is true
@@ -103,15 +105,16 @@ end
 $$;
 
 comment on function session_reaper.purge_together(tid[], :session_key_base_type[], :expires_type[]) is
-    'Deletes those of these sessions that nobody holds, all or, where one fails it, none; says which are gone, and how many stayed though nothing failed. For purge_expired() only.';
+    'Deletes those of these sessions that are not locked: all, or none if one fails; returns which are gone, and how many stayed although nothing failed. For purge_expired() only.';
 
--- Takes the oldest ones that nobody holds: whoever saves a session while it expires wins. What the site's own objects wait
--- for in the deletion cannot be seen beforehand. It gets a moment that is far below any deadlock_timeout, and where that
--- does not do, the batch ends there, so that the app gets its rows back.
+-- Takes the oldest sessions that are not locked: an app that saves a session while it expires wins. Locks that the site's
+-- own objects wait for in the deletion cannot be seen beforehand. They get a moment that is far below any deadlock_timeout;
+-- if that is not enough, the batch ends there, so that the app gets its rows back.
 --
--- Begins where the last batch left off, because its dead rows are still in the index, and reading past them for every
--- batch is what makes a long purge slower and slower. Where that was is a time, and how many of that time were looked at
--- and left: a whole batch of them must not hide what comes behind. Not a key, which the daemon would have to send (P7).
+-- Begins where the last batch left off, because its dead rows are still in the index, and reading past them for every batch
+-- is what makes a long purge slower and slower. That place is a time, and the number of sessions of that time that were
+-- looked at and left: a whole batch of them must not hide what comes after. It is not a key, which the daemon would have to
+-- send (P7).
 create or replace function session_reaper.purge_expired(
     inout reached :expires_type, most integer, inout passed bigint default 0, out deleted bigint, out refused bigint)
 language plpgsql
@@ -129,7 +132,7 @@ declare
 begin
     deleted := 0;
     refused := 0;
-    -- Asked for every batch, because a pass may have begun before the pause did.
+    -- Checked for every batch, because a pass may have begun before the pause.
     if session_reaper.is_paused() then
         reached := null;
         return;
@@ -151,7 +154,7 @@ begin
     looked_at := cardinality(keys);
     set local lock_timeout = '10ms';
     begin
-        -- Inside of this block, so that a failure lets go of them all.
+        -- Inside this block, so that a failure releases all locks.
         select t.gone, t.refused into gone, refused from session_reaper.purge_together(places, keys, times) t;
     exception when others or assert_failure then
         select e.gone, e.refused, e.looked_at into gone, refused, looked_at from session_reaper.purge_each(keys, times) e;
@@ -171,4 +174,4 @@ end
 $$;
 
 comment on function session_reaper.purge_expired(:expires_type, integer, bigint) is
-    'Deletes up to "most" expired sessions whose time is "reached" or later (null: from the first), behind "passed" ones of that time; says where the next batch begins (null: nothing was left), how many are gone and how many could not be deleted. One that somebody uses is neither: it is left to the next pass.';
+    'Deletes up to "most" expired sessions whose time is "reached" or later (null: from the first), after "passed" ones of that time; returns where the next batch begins (null: nothing was left), how many are gone and how many could not be deleted. One in use is neither: it is left to the next pass.';

@@ -1,6 +1,6 @@
--- Rows that arrive by replication. Ordinary triggers do not fire for them, and neither do foreign keys; ours do, since they
--- are enabled always (src/schema/triggers). They run in the process that applies what arrives, and what fails there stops
--- the replication: so nothing of ours may.
+-- Rows that arrive by replication. Ordinary triggers do not fire for them, and neither do foreign keys; our triggers do,
+-- because they are enabled always (src/schema/triggers). They run in the process that applies the rows, where a failure
+-- stops the replication, so nothing of ours may fail.
 
 create or replace function session_reaper.is_replica()
 returns boolean
@@ -9,9 +9,9 @@ stable
 return pg_catalog.current_setting('session_replication_role') = 'replica';
 
 comment on function session_reaper.is_replica() is
-    'Whether this session writes what arrives by replication, or poses as one that does.';
+    'Whether this database session writes rows that arrive by replication, or poses as one that does.';
 
--- As under a publication FOR ALL TABLES. A row that we made here would be in the way of the one that arrives.
+-- For instance under a publication FOR ALL TABLES. A row that we made here would conflict with the one that arrives.
 create or replace function session_reaper.arrives_by_itself()
 returns boolean
 language sql
@@ -25,8 +25,8 @@ $$;
 comment on function session_reaper.arrives_by_itself() is
     'Whether our own tables are replicated to this server, too. For the functions of this schema only.';
 
--- A session whose row went without its link, because the foreign key did not fire, would keep its revocation open for
--- ever. A link that somebody holds is left to the next sweep (P6).
+-- A session whose row went without its link, because the foreign key did not fire, would keep its revocation open for ever.
+-- A locked link is left to the next sweep (P6).
 create or replace function session_reaper.drop_links_to_nothing(keys :session_key_base_type[])
 returns void
 language plpgsql
@@ -51,12 +51,12 @@ end
 $$;
 
 comment on function session_reaper.drop_links_to_nothing(:session_key_base_type[]) is
-    'Takes away the links of those of these sessions that are gone. For the functions of this schema only.';
+    'Removes the links of those of these sessions that are gone. For the functions of this schema only.';
 
--- Ids and snapshots of the server that they come from mean nothing here. They are given a meaning when a daemon or
--- `migrate` looks next, as those of a dump are, and every session is read then (sql/origin.sql): so nothing needs to be
--- queued until then. What leaves the queue over there could not be found in it here either, since snapshots cannot be
--- compared, and that would stop the replication.
+-- Ids and snapshots of the server that they come from mean nothing here. The next daemon or `migrate` gives them a meaning,
+-- as for those of a dump, and every session is read then (sql/origin.sql). So nothing needs to be queued until then. Rows
+-- that leave the queue on that server could not be found in it here either, because snapshots cannot be compared, and that
+-- would stop the replication.
 create or replace function session_reaper.note_arrival()
 returns trigger
 language plpgsql
@@ -75,7 +75,7 @@ end
 $$;
 
 comment on function session_reaper.note_arrival() is
-    'Notes that rows of ours arrive from another server. Never fails.';
+    'Notes that rows of our tables arrive from another server. Never fails.';
 
 do $$
 declare

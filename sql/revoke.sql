@@ -1,5 +1,5 @@
--- For any app, and for the daemon's own command line: asking for sessions to end without changing a password.
--- Each returns the revocation's number. The sessions end when the transaction has committed.
+-- For any app, and for the daemon's command line: asking for sessions to end without changing a password. Each returns the
+-- revocation's number. The sessions end when the transaction has committed.
 
 create or replace function session_reaper.revoke_user(
     user_id :user_key_type, reason text default 'requested', keep_session text default null)
@@ -12,7 +12,7 @@ begin
     if user_id is null then
         return null;
     end if;
-    -- Whoever changes this user's key has to see the revocation, which names the old one (P1).
+    -- A transaction that changes this user's key has to see the revocation, which names the old key (P1).
     perform session_reaper.lock_user(revoke_user.user_id);
     return session_reaper.request('user', user_id, reason, 'others', keep_session);
 end
@@ -27,7 +27,7 @@ language sql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- Whoever they were, they are among them.
+    -- This revocation includes the users of these missed changes.
     delete from session_reaper.missed m where m.what = 'change';
     select session_reaper.request('all', null, reason, 'others', keep_session)
 $$;
@@ -48,7 +48,7 @@ declare
     owner :user_key_type;
     revocation bigint;
 begin
-    -- A key that is just being changed is waited for: the revocation would name the old one.
+    -- Wait for a key that is just being changed: the revocation would name the old one.
     begin
         perform from :"session_schema".:"session_table" s
             where s.:"session_key" = revoke_session.session_key for key share;
@@ -56,11 +56,12 @@ begin
             return null;
         end if;
     exception when others or assert_failure then
-        -- Whether it is there cannot be found out, because of a missing right for instance. The request is noted all the same.
+        -- Whether the session exists cannot be found out, for instance because of a missing right. The request is noted all
+        -- the same.
         null;
     end;
     select l.user_id into owner from session_reaper.user_session l where l.session_key = revoke_session.session_key;
-    -- By this reason is_deletion() knows whose user is gone, and all older sessions of his end with him.
+    -- is_deletion() uses this reason to recognise a deleted user, all of whose older sessions end.
     revocation := session_reaper.request(
         'session', owner, case revoke_session.reason when 'deleted' then 'requested' else revoke_session.reason end, 'all', null);
     insert into session_reaper.revoked_key (revocation_id, session_key) values (revocation, revoke_session.session_key);
@@ -71,11 +72,11 @@ $$;
 comment on function session_reaper.revoke_session(:session_key_type, text) is
     'Ends one session. Returns null if there is none with this key. Pass the key as a bind parameter: statement logs hold literals.';
 
--- For apps that hold connections open: who listens looks whether his session is still there. Told when the sessions are
--- gone, and again when the revocation has settled, because one may have come late, or been answered by a cache. Left out
--- where the queue runs full, since it must not fail the daemon's commit. Without a key (P7).
--- A payload of 8,000 bytes is refused, and an escape makes six of one. So of a reason the beginning is told, and a user whose
--- key is that long is told as nobody in particular: then everybody looks.
+-- For apps that hold connections open: a listener checks whether its session still exists. Sent when the sessions are gone,
+-- and again when the revocation has settled, because a session may have come late, or been answered by a cache. Left out
+-- when the queue is nearly full, because it must not fail the daemon's commit. Contains no key (P7). A payload of 8,000
+-- bytes is refused, and escaping can turn one byte into six. So only the beginning of a reason is sent, and a user with so
+-- long a key is not named: then every listener checks.
 create or replace function session_reaper.tell_revoked(revocations bigint[])
 returns void
 language sql

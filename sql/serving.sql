@@ -1,9 +1,9 @@
--- Whether a daemon is there. While none is, the changing transaction ends the sessions itself (P4).
+-- Whether a daemon serves this database. While none does, the changing transaction ends the sessions itself (P4).
 
--- Each daemon's listening connection holds a shared advisory lock; it costs no writes and dies with the
--- connection. Its second number is drawn at random, since any role could take a known one and keep daemons off; 1 is what
--- daemons of earlier releases hold. Only a role that may mark revocations counts, or any role could take such a lock and
--- switch the fail-closed path off. Never probed by trying to lock: a second changer would see the first one's probe.
+-- Each daemon's listening connection holds a shared advisory lock; it costs no writes and dies with the connection. Its
+-- second number is random, because any role could take a known one and keep daemons off; daemons of earlier releases hold
+-- 1. Only a role that may mark revocations counts, or any role could take such a lock and switch the fail-closed path off.
+-- Never probed by trying to lock: a second changer would see the first one's probe.
 create or replace function session_reaper.is_served()
 returns boolean
 language sql
@@ -17,19 +17,20 @@ as $$
         where l.locktype = 'advisory'
           and l.database = (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database())
           and l.classid = 1397903442
-          -- Held by who changes our schema, and by earlier releases' purges.
+          -- These are held by processes that change our schema, and by earlier releases' purges.
           and l.objid not in (2, 3)
           and l.objsubid = 2
           and l.granted
-          -- A prepared transaction's lock has none, and asking for nobody's activity returns everybody's.
+          -- A prepared transaction's lock has no process, and asking for the activity of a null process returns that of
+          -- all.
           and l.pid is not null
           and pg_catalog.has_table_privilege(a.usesysid, 'session_reaper.revocation', 'update'))
 $$;
 
 comment on function session_reaper.is_served() is 'Whether a daemon listens to this database now.';
 
--- For people: a daemon that cannot say who it is serves all the same. What others have left is passed over where somebody
--- holds it (P6).
+-- For people: a daemon that cannot enrol serves all the same. Rows that others have left are passed over if they are locked
+-- (P6).
 create or replace function session_reaper.enrol(host text, version text)
 returns void
 language plpgsql
@@ -70,4 +71,4 @@ as $$
     order by d.since
 $$;
 
-comment on function session_reaper.serving_daemons() is 'Who serves this database, as far as they have said who they are.';
+comment on function session_reaper.serving_daemons() is 'The daemons that serve this database, as far as they have enrolled.';

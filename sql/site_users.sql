@@ -1,7 +1,7 @@
 -- A user in the site's own table.
 
--- For text that came by hand. A cast that fails inside a statement is written to the server's log together
--- with the text, which may be anything; caught here, it is not (P7, P8).
+-- For text that was entered by hand. A cast that fails inside a statement is written to the server's log together with the
+-- text, which may be anything; if it is caught here, it is not (P7, P8).
 create or replace function session_reaper.find_user(text_id text)
 returns :user_key_type
 language plpgsql
@@ -18,16 +18,16 @@ begin
     where u.:"user_key" = cast(text_id as :user_key_type);
     return found_id;
 exception
-    -- A domain has checks of its own.
+    -- A domain has its own checks.
     when data_exception or check_violation then
         return null;
 end
 $$;
 
 comment on function session_reaper.find_user(text) is
-    'The user whose key reads like this; null if it is no key of that type, or nobody''s.';
+    'The user with this key; null if the text is no key of that type, or no user has it.';
 
--- What was noted as text while the site migrated need not be a key any more.
+-- Text that was noted while the site migrated need not be a valid key any more.
 create or replace function session_reaper.user_key_of(given text)
 returns :user_key_type
 language plpgsql
@@ -35,7 +35,7 @@ stable
 set search_path = pg_catalog, pg_temp
 as $$
 declare
-    -- With its length: what is too long is no key either.
+    -- Includes the length: a text that is too long is no key either.
     key session_reaper.revocation.user_id%type;
 begin
     key := given;
@@ -64,4 +64,4 @@ end
 $$;
 
 comment on function session_reaper.lock_user(:user_key_type) is
-    'Keeps a user from being deleted or getting another key; false if he is gone. For the functions of this schema only.';
+    'Keeps a user from being deleted or getting another key; false if the user is gone. For the functions of this schema only.';

@@ -1,7 +1,7 @@
--- Ending sessions. The daemon and, while there is none, the changing transaction itself call the same
--- functions, so that there is one place that deletes a session for a revocation. Planned as sql/lock.sql says.
+-- Ending sessions. The daemon and, while there is none, the changing transaction itself call the same functions, so that
+-- only one place deletes a session for a revocation. Planned as sql/lock.sql describes.
 
--- What failed last time is over unless it fails again. A lock is over when the session is gone.
+-- An earlier failure is cleared unless it happens again. A lock failure is cleared when the session is gone.
 create or replace function session_reaper.forget_failures(revocations bigint[])
 returns void
 language plpgsql
@@ -17,10 +17,11 @@ end
 $$;
 
 comment on function session_reaper.forget_failures(bigint[]) is
-    'Forgets what failed about these revocations before they are swept again. For the functions of this schema only.';
+    'Clears the failures of these revocations before they are swept again. For the functions of this schema only.';
 
--- For the changing transaction. It locks nothing before end_free() can catch that this fails: under REPEATABLE READ a session
--- that the daemon has changed meanwhile cannot be locked. Never waits for a row lock: it may hold others (P6).
+-- For the changing transaction. It locks nothing before end_free(), which can catch a failure to lock: under REPEATABLE
+-- READ a session that the daemon has changed meanwhile cannot be locked. Never waits for a row lock, because it may hold
+-- others (P6).
 create or replace function session_reaper.sweep(revocations bigint[], most integer, remember boolean)
 returns bigint
 language plpgsql
@@ -50,8 +51,8 @@ $$;
 comment on function session_reaper.sweep(bigint[], integer, boolean) is
     'Ends up to "most" sessions of these revocations, passing over locked rows; returns how many.';
 
--- Called after a sweep that came later than the grace, so that whatever was written back in time has been ended; what that
--- had to pass over stays as it is.
+-- Called after a sweep that came later than the grace, so that every session written back in time has been ended; sessions
+-- that the sweep had to pass over stay as they are.
 create or replace function session_reaper.end_grace(revocations bigint[], grace_s double precision)
 returns void
 language sql
@@ -65,17 +66,17 @@ as $$
       and k.revocation_id = r.id
       and k.ended
       and not k.grace_over
-      -- The transaction's own time, which is before the sweep.
+      -- The transaction's start time, which is before the sweep.
       and r.remembered_at + grace_s * interval '1 second' <= pg_catalog.now()
       and not exists (select from :"session_schema".:"session_table" s where s.:"session_key" = k.session_key)
 $$;
 
 comment on function session_reaper.end_grace(bigint[], double precision) is
-    'Has ended sessions whose write-back grace is over count as new when they appear again.';
+    'Makes ended sessions whose write-back grace is over count as new when they appear again.';
 
--- The breach switch walks the links in key order, so that millions of sessions are read once and not anew for
--- every batch, and a restart goes on where it was; the rows that it passes over are found again before the
--- revocation settles.
+-- The breach switch walks the links in key order. So millions of sessions are read once and not anew for every batch, and
+-- after a restart the walk continues where it was. The rows that it passes over are found again before the revocation
+-- settles.
 create or replace function session_reaper.sweep_everyone(
     revocation bigint, most integer, remember boolean, out ended bigint, out more boolean)
 language plpgsql
@@ -115,12 +116,12 @@ end
 $$;
 
 comment on function session_reaper.sweep_everyone(bigint, integer, boolean) is
-    'Ends the older ones of the next "most" linked sessions; says how many, and whether there are more.';
+    'Ends the older ones of the next "most" linked sessions; returns how many, and whether there are more.';
 
--- Skipping alone starves: two requests that hold a row in overlapping turns keep every sweep off it, and so does one that
--- saves its session faster than the queue is read. So this takes one session and waits for its lock, holding no other;
--- the caller's lock_timeout bounds the wait. Then nobody can write it until the caller has read these writes, linked the
--- session anew and swept. Where somebody else reads the queue just now, they are left to him.
+-- Skipping alone can starve: two requests that hold a row in overlapping turns keep every sweep off it, and so does one
+-- that saves its session faster than the queue is read. So this takes one session and waits for its lock, holding no other;
+-- the caller's lock_timeout limits the wait. Then no app can write the session until the caller has read these writes,
+-- linked the session anew and swept. If another daemon is reading the queue, these writes are left to it.
 create or replace function session_reaper.take_contested(
     revocation bigint, out place text, out data bytea, out is_refused boolean)
 returns setof record
@@ -133,7 +134,8 @@ as $$
 declare
     contested :session_key_base_type;
 begin
-    -- First, and only if nobody has it: a sweep counts on this row, and must not wait for it with sessions in hand.
+    -- First, and only if it is free: a sweep updates the counts on this row, and must not wait for it while it holds
+    -- sessions.
     perform from session_reaper.revocation r where r.id = revocation for update skip locked;
     if not found then
         return;
@@ -162,4 +164,4 @@ end
 $$;
 
 comment on function session_reaper.take_contested(bigint) is
-    'Waits for the lock of one session that sweeps had to skip; returns those of its writes that nobody has read, the first one with its data, for link_pending() in the same transaction.';
+    'Waits for the lock of one session that sweeps had to skip; returns those of its writes that have not been read, the first with its data, for link_pending() in the same transaction.';

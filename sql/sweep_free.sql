@@ -1,7 +1,7 @@
--- What the daemon sweeps: a fair share of what is free for each revocation. Planned as sql/lock.sql says.
+-- What the daemon sweeps: a fair share of what is free for each revocation. Planned as sql/lock.sql describes.
 
--- A session that somebody holds does not count, so whoever has got less than his share has nothing left that is free. A user who
--- has asked several times has the shares of all of these together.
+-- A locked session does not count, so a revocation that gets less than its share has no free sessions left. A user with
+-- several revocations has the shares of all of them together.
 create or replace function session_reaper.take_free(revocations bigint[], share integer)
 returns table (revocation_id bigint, session_key :session_key_base_type)
 language plpgsql
@@ -48,7 +48,8 @@ $$;
 comment on function session_reaper.take_free(bigint[], integer) is
     'Up to "share" sessions from each source for each of these revocations, locked unless it is everybody''s. Keys are bearer credentials: for the functions of this schema only.';
 
--- Whoever has got all of his share may have more, unless none of them could be deleted: he would get the same ones for ever.
+-- A revocation that got its full share may have more sessions, unless none of them could be deleted: it would get the same
+-- ones for ever.
 create or replace function session_reaper.over_share(
     revocations bigint[], keys :session_key_base_type[], owners bigint[], share integer)
 returns bigint[]
@@ -88,7 +89,7 @@ $$;
 comment on function session_reaper.over_share(bigint[], :session_key_base_type[], bigint[], integer) is
     'Those of these revocations whose sessions used up their share, where at least one of these is gone. For the functions of this schema only.';
 
--- Without a look at the sessions, which may be gone although their links are not.
+-- Does not look at the sessions, which may be gone although their links are not.
 create or replace function session_reaper.links_of(revocations bigint[], most integer)
 returns :session_key_base_type[]
 language plpgsql
@@ -112,8 +113,8 @@ $$;
 comment on function session_reaper.links_of(bigint[], integer) is
     'Up to "most" keys of links that these revocations of users end. For the functions of this schema only.';
 
--- Never waits for a row lock: it may hold others (P6). The batch is shared out, so that a user with many sessions leaves room
--- for the others'.
+-- Never waits for a row lock, because it may hold others (P6). The batch is shared out, so that a user with many sessions
+-- leaves room for other users.
 create or replace function session_reaper.sweep_free(
     revocations bigint[], share integer, remember boolean, out ended bigint, out unswept bigint[])
 language plpgsql
@@ -131,8 +132,8 @@ begin
     if session_reaper.is_paused() then
         return;
     end if;
-    -- A foreign key of the site's on its sessions, deferred as Django makes them all, would fail the commit and with it
-    -- everybody's work; checked at once, it keeps its own session only.
+    -- A foreign key of the site on its sessions, deferred as Django makes them all, would fail the commit and with it the
+    -- whole batch. Checked at once, it keeps only the session that it concerns.
     set constraints all immediate;
     perform session_reaper.forget_failures(revocations);
     select pg_catalog.array_agg(f.session_key), pg_catalog.array_agg(f.revocation_id) into keys, owners
@@ -140,7 +141,7 @@ begin
     if keys is not null then
         ended := session_reaper.end_free(keys, owners, remember);
         unswept := session_reaper.over_share(revocations, keys, owners, share);
-        -- With a session its link goes. Where the foreign key did not fire, the next sweep finds the link alone, below.
+        -- A session's link goes with it. If the foreign key did not fire, the next sweep finds the link alone, below.
         if ended < pg_catalog.cardinality(keys) then
             perform session_reaper.drop_links_to_nothing(keys);
         end if;
@@ -153,4 +154,4 @@ end
 $$;
 
 comment on function session_reaper.sweep_free(bigint[], integer, boolean) is
-    'Ends up to "share" free sessions of each of these revocations; says how many, and which revocations may have more that are free.';
+    'Ends up to "share" free sessions of each of these revocations; returns how many, and which may have more free sessions.';

@@ -1,6 +1,6 @@
--- How fast revocations are, and what they come to: for people and monitors. Nothing here decides anything.
+-- How fast revocations are, and their totals: for people and monitors. Nothing here decides anything.
 
--- Null where it is not known, or has not happened. Clocks go back, time does not.
+-- Null if it is not known, or has not happened. Never negative: clocks go back, time does not.
 create or replace function session_reaper.seconds_after(changed_at timestamptz, at timestamptz)
 returns double precision
 language sql
@@ -11,7 +11,8 @@ return case when pg_catalog.isfinite(changed_at) and at is not null
 comment on function session_reaper.seconds_after(timestamptz, timestamptz) is
     'How long after a change something happened, in seconds; null for a change without a stamp.';
 
--- Half a microsecond, because a bound belongs to what is below it, and nothing is measured finer than by microseconds.
+-- Half a microsecond is subtracted, because a bound belongs to the values below it, and nothing is measured more finely
+-- than in microseconds.
 create or replace function session_reaper.at_most(seconds double precision)
 returns double precision
 language sql
@@ -22,9 +23,9 @@ return case when seconds is not null then
                 '{0.005,0.01,0.025,0.05,0.1,0.25,0.5,1,2.5,5,10,30,60,300,1800,7200,86400}'::double precision[])] end;
 
 comment on function session_reaper.at_most(double precision) is
-    'The least of the bounds of our histograms that is no less than this.';
+    'The smallest bound of our histograms that is not less than this.';
 
--- A reason may be whatever the caller gave. In a monitor each would be kept for ever.
+-- The caller may give any reason, and a monitor would keep each of them for ever.
 create or replace function session_reaper.reason_of_ours(reason text)
 returns text
 language sql
@@ -35,8 +36,8 @@ return case when reason in ('password', 'deactivated', 'deleted', 'requested', '
 
 comment on function session_reaper.reason_of_ours(text) is 'The reason of a revocation as a monitor counts it.';
 
--- These two are no views, which would hold on to the functions that they call and be in the way of replacing them, and
--- have no rights of their own, so that the planner can look into them.
+-- These two are not views, because views would depend on the functions that they call and prevent replacing them. They run
+-- with the caller's rights, so that the planner can inline them.
 create or replace function session_reaper.latency()
 returns table (
     id bigint, reason text, state text, sessions_ended bigint, revoked_at timestamptz, settled_at timestamptz,
@@ -70,10 +71,10 @@ as $$
 $$;
 
 comment on function session_reaper.totals() is
-    'What all revocations came to, those that have been pruned included, in rows that are to be added up: as in session_reaper.tally.';
+    'The totals of all revocations, including pruned ones, in rows that are to be added up, as in session_reaper.tally.';
 
--- Several may prune at once. What one of them holds, the other passes over (P6): rows are added up anyway, and made one
--- again by the next.
+-- Several daemons may prune at once. Each passes over rows that another holds (P6): rows are added up anyway, and the next
+-- pruning combines them again.
 create or replace function session_reaper.tally_pruned()
 returns trigger
 language plpgsql
@@ -105,7 +106,7 @@ begin
 end
 $$;
 
-comment on function session_reaper.tally_pruned() is 'Keeps what pruned revocations came to.';
+comment on function session_reaper.tally_pruned() is 'Keeps the totals of pruned revocations.';
 
 do $$
 begin

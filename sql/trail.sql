@@ -1,5 +1,5 @@
--- What an app may show its staff of what has been ended, and how it ends one session that it knows by its digest.
--- Nothing here gives a key away, nor the digest of a key that was to be kept (P7).
+-- What an app may show its staff about ended sessions, and how it ends one session by its digest. Nothing here gives a key
+-- away, nor the digest of a key that was to be kept (P7).
 
 create or replace view session_reaper.change_trail
 with (security_barrier = true)
@@ -33,8 +33,9 @@ comment on column session_reaper.revocation_trail.revoked_at is 'When the first 
 comment on column session_reaper.revocation_trail.settled_at is 'When it was settled.';
 comment on column session_reaper.revocation_trail.waited_out is 'True if the wait for open transactions was ended by the cap.';
 
--- A page that lists a user's sessions by live_session.digest ends one of them by it, and never holds a key. The user
--- comes with it, so that nobody ends a stranger's session by a digest that he has seen, and so that few keys are hashed.
+-- A page that lists a user's sessions by live_session.digest ends one of them by it, and never holds a key. The page passes
+-- the user, too, so that no user can end another user's session by a digest that he has seen, and so that few keys are
+-- hashed.
 create or replace function session_reaper.revoke_session_of(
     user_id :user_key_type, digest text, reason text default 'requested')
 returns bigint

@@ -1,8 +1,8 @@
--- What the triggers on the site's tables do. That they are there is the business of src/schema/objects/triggers/,
--- which attaches them one table a transaction and only where they differ.
+-- What the triggers on the site's tables do. src/schema/objects/triggers/ attaches them, one table per transaction and only
+-- where they differ.
 
--- After the update and for each row, with a WHEN that compares: Django's save() writes every column, and a
--- statement trigger with transition tables would cost every other update of the table 12 %.
+-- After the update and for each row, with a WHEN that compares: Django's save() writes every column, and a statement
+-- trigger with transition tables would make every other update of the table 12 % slower.
 create or replace function session_reaper.credential_changed()
 returns trigger
 language plpgsql
@@ -12,8 +12,8 @@ as $$
 declare
     changed :user_key_type;
 begin
-    -- A hash rewritten at login, because its algorithm got stronger, is no change of password. Django treats
-    -- it as one, and so does this, unless the app says otherwise for the transaction.
+    -- A hash that is rewritten at login, because its algorithm got stronger, is no change of password. Django treats it as
+    -- one, and so does this function, unless the app sets otherwise for the transaction.
     if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') = 'on' then
         return null;
     end if;
@@ -28,11 +28,11 @@ end
 $$;
 
 comment on function session_reaper.credential_changed() is
-    'Asks for the sessions of a user to end whose watched column has changed. Arguments: reason and policy.';
+    'Asks for the sessions of a user whose watched column has changed to end. Arguments: reason and policy.';
 
--- The same for a table beside the users, whose column for the user has to be looked up for each row. A function of
--- its own, so that a bulk change of passwords does not pay for that. What stands in that column is the app's own affair: what
--- is no key names no user, and one that is gone names nobody who could be asked for (P8).
+-- The same for a table beside the users' table, whose column for the user has to be looked up for each row. A separate
+-- function, so that a bulk change of passwords does not pay for that. The contents of that column are the app's affair: a
+-- value that is no key names no user, and without the column there is no user to ask for (P8).
 create or replace function session_reaper.factor_changed()
 returns trigger
 language plpgsql
@@ -42,7 +42,7 @@ as $$
 declare
     owner_column name := session_reaper.column_now(tg_relid, tg_argv[2]::smallint, tg_argv[3]);
     changed record := case when tg_op = 'DELETE' then old else new end;
-    -- With its length: what is too long is no key either.
+    -- Includes the length: a value that is too long is no key either.
     user_id session_reaper.revocation.user_id%type;
 begin
     if coalesce(pg_catalog.current_setting('session_reaper.rehash', true), '') = 'on' then
@@ -56,7 +56,7 @@ begin
     begin
         execute pg_catalog.format('select ($1).%I', owner_column) into user_id using changed;
     exception
-        -- A domain has checks of its own.
+        -- A domain has its own checks.
         when data_exception or check_violation then
             return null;
     end;
@@ -68,12 +68,12 @@ end
 $$;
 
 comment on function session_reaper.factor_changed() is
-    'Asks for the sessions of a user to end whose row in another table has come, changed or gone. Arguments: reason, policy, number and name of the column that names the user.';
+    'Asks for the sessions of a user whose row in another table has come, changed or gone to end. Arguments: reason, policy, number and name of the column that names the user.';
 
--- The foreign keys are about to delete or change the links of a user, one after the other. Whoever deletes several sessions
--- of his in one transaction comes by the links in an order of his own, so that the two would wait for each other, though the
--- site's own tables have nothing to do with each other. So all the links are locked before, or none: where one is held by
--- somebody else, the others are let go of, and only that one is waited for (P8).
+-- The foreign keys are about to delete or change the links of a user, one after the other. A transaction that deletes
+-- several of the user's sessions reaches the links in another order, so that the two would wait for each other, although
+-- the site's own tables do not conflict. So either all the links are locked first, or none: if another transaction holds
+-- one, the others are released, and only that one is waited for (P8).
 create or replace function session_reaper.hold_links(of_user :user_key_type)
 returns void
 language plpgsql
@@ -98,7 +98,7 @@ begin
             if not found then
                 return;
             end if;
-            -- The end of a subtransaction that fails is what lets locks go.
+            -- Only the failure of a subtransaction releases its locks.
             raise exception using errcode = 'P0SR1';
         exception when sqlstate 'P0SR1' then null;
         end;
@@ -112,10 +112,10 @@ end
 $$;
 
 comment on function session_reaper.hold_links(:user_key_type) is
-    'Locks all links of a user, and waits for those that somebody else holds without holding any other. For the functions of this schema only.';
+    'Locks all links of a user; holds no link while it waits for one that another transaction holds. For the functions of this schema only.';
 
--- The foreign key is about to delete the links, after which nobody knows which sessions were the user's. So
--- they are noted by key.
+-- The foreign key is about to delete the links, and then it would not be known which sessions were the user's. So they are
+-- noted by key.
 create or replace function session_reaper.end_sessions_of_deleted(gone :user_key_type)
 returns void
 language plpgsql
@@ -124,9 +124,9 @@ as $$
 declare
     revocation bigint;
 begin
-    -- The cascade waits for these anyway. One whose session is just getting another key is noted by that.
+    -- The cascade waits for these links anyway. If a session is just getting another key, this notes it by the new key.
     perform session_reaper.hold_links(gone);
-    -- Where sessions are read for their users, one may not have been read yet.
+    -- Where sessions are read for their users, a session may not have been read yet.
     if :reads or exists (select from session_reaper.user_session l where l.user_id = gone) then
         revocation := session_reaper.request('session', gone, 'deleted', 'all', null);
         insert into session_reaper.revoked_key (revocation_id, session_key, from_data)
@@ -138,7 +138,7 @@ $$;
 comment on function session_reaper.end_sessions_of_deleted(:user_key_type) is
     'Asks for the sessions of a user who is gone to end, by their keys. For the functions of this schema only.';
 
--- The foreign key takes no link along.
+-- The foreign key does not fire here, so the links are deleted here.
 create or replace function session_reaper.end_sessions_of_arrived(gone :user_key_type)
 returns void
 language plpgsql
@@ -217,22 +217,22 @@ $$;
 
 comment on function session_reaper.user_deleted() is 'Asks for the sessions of a deleted user to end.';
 
--- A user, or a session, that gets another key takes along what is still to be done: a revocation that names the old
--- key would find nothing and settle.
+-- When a user or a session gets another key, open work follows: a revocation that names the old key would find nothing and
+-- settle.
 create or replace function session_reaper.follow_user(from_key :user_key_type, to_key :user_key_type)
 returns void
 language sql
 set search_path = pg_catalog, pg_temp
 as $$
-    -- For date_link(), which could take this for a login of somebody else.
+    -- For date_link(), which could take this for a login of another user.
     select pg_catalog.set_config('session_reaper.renamed', 'on', true);
     update session_reaper.pending_eviction p set user_id = to_key where p.user_id = from_key;
     update session_reaper.revoked_key k set user_id = to_key where k.user_id = from_key;
-    -- Whoever was deleted had the old key for good.
+    -- A deleted user keeps the old key.
     update session_reaper.revocation r
     set user_id = to_key
     where r.id = any (array(
-        -- There is an index for each.
+        -- There is an index for each branch.
         select f.id from session_reaper.revocation f where f.user_id = from_key and f.changed_at is null
         union all
         select w.id from session_reaper.revocation w where w.user_id = from_key and w.changed_at is not null))
@@ -272,7 +272,8 @@ $$;
 
 comment on function session_reaper.user_renamed() is 'Lets open revocations follow a user whose key changes.';
 
--- Revocations that name a session have to name it by its new key: that is the request itself. It may be named so already.
+-- Revocations that name a session have to name it by its new key, because the key is the request itself. They may already
+-- name the new key.
 create or replace function session_reaper.follow_revoked(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
@@ -280,7 +281,8 @@ language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 begin
-    -- Whoever deletes the user holds the link, and has named this session by its old key once it is to be had.
+    -- A transaction that deletes the user holds the link; once this lock is granted, it has named this session by its old
+    -- key.
     perform from session_reaper.user_session l where l.session_key = from_key for update;
     with named as (
         delete from session_reaper.revoked_key k where k.session_key = from_key returning k.*
@@ -294,7 +296,7 @@ $$;
 comment on function session_reaper.follow_revoked(:session_key_base_type, :session_key_base_type) is
     'Lets revocations that name a session follow it when its key changes. For the functions of this schema only.';
 
--- The session that an app asked to keep is known by a digest of its key, also to revocations that have settled, since a
+-- A digest of its key identifies the session that an app asked to keep. Settled revocations are updated, too, because a
 -- link that is read later may open them again (P2).
 create or replace function session_reaper.follow_kept(
     from_key :session_key_base_type, to_key :session_key_base_type)
@@ -311,8 +313,8 @@ $$;
 comment on function session_reaper.follow_kept(:session_key_base_type, :session_key_base_type) is
     'Lets what an app asked to keep follow a session when its key changes. For the functions of this schema only.';
 
--- The new key may be that of a session which is gone. Whether that one was opened anonymous says nothing of this one, which
--- would pass for younger than it is (P1).
+-- The new key may have belonged to a session that is gone. That it was opened anonymous does not apply to this session,
+-- which would count as younger than it is (P1).
 create or replace function session_reaper.follow_opened(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
@@ -331,10 +333,10 @@ as $$
 $$;
 
 comment on function session_reaper.follow_opened(:session_key_base_type, :session_key_base_type) is
-    'Lets it be known that a session was opened anonymous when its key changes. For the functions of this schema only.';
+    'Keeps the note that a session was opened anonymous when its key changes. For the functions of this schema only.';
 
--- What was noted to be read under the old key is noted under the new one. Where too much waits to look for it, or the table
--- is being read, which may have passed the new key already, the session counts as older than every change (P1).
+-- Writes that were noted under the old key are noted under the new one. If too many rows wait to look for them, or if the
+-- backfill is running and may have passed the new key already, the session counts as older than every change (P1).
 create or replace function session_reaper.follow_pending_link(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
@@ -344,7 +346,7 @@ as $$
 declare
     most constant integer := 10000;
 begin
-    -- The foreign key takes a link along.
+    -- The foreign key updates an existing link.
     if exists (select from session_reaper.user_session l where l.session_key in (from_key, to_key)) then
         return;
     end if;
@@ -368,8 +370,9 @@ $$;
 comment on function session_reaper.follow_pending_link(:session_key_base_type, :session_key_base_type) is
     'Lets what was noted to be read follow a session when its key changes. For the functions of this schema only.';
 
--- Only what revocations ask for may fail the app's statement. Where the rest fails, every session is read again. A session that
--- went where no foreign key fires, or during a pause, has left its link; one that gets its key needs the place (P8).
+-- Only a failure to update revocations may fail the app's statement. If the rest fails, every session is read again. A
+-- session that went where no foreign key fires, or during a pause, has left its link behind; a session that gets its key
+-- needs that place (P8).
 create or replace function session_reaper.follow_session(
     from_key :session_key_base_type, to_key :session_key_base_type)
 returns void
@@ -431,7 +434,7 @@ $$;
 comment on function session_reaper.session_renamed() is
     'Lets what is known of a session follow it when its key changes, and the cache forget the old key.';
 
--- Pinned is what decides how names are printed: two roles would read two texts.
+-- The settings that decide how names are printed are pinned; otherwise two roles could read two texts.
 create or replace function session_reaper.trigger_text(trigger oid)
 returns text
 language sql
@@ -443,4 +446,4 @@ as $$
 $$;
 
 comment on function session_reaper.trigger_text(oid) is
-    'A trigger as the catalog has it, in the same words for every role: tells whether somebody has replaced it.';
+    'A trigger''s definition from the catalog, the same text for every role: shows whether it has been replaced.';

@@ -1,10 +1,10 @@
--- The age rule (P1, P2): which sessions a change ends. Stated once, here; every statement that ends a
--- session asks it.
+-- The age rule (P1, P2): which sessions a change ends. It is defined only here; every statement that ends a session uses
+-- it.
 
--- A session is older than a change unless its login began after the change had committed. Visibility
--- decides first, because it is exact; the clock only decides where a transaction saw the change though it
--- had begun before, and may have read the old password then. Once every transaction that was running at the change has
--- ended, the clock has no say in what came after: it may have been set back since (P2).
+-- A session is older than a change unless its login began after the change had committed. Visibility decides first, because
+-- it is exact. The clock decides only if a transaction saw the change although it had begun before, and so may have read
+-- the old password. Once every transaction that was running at the change has ended, the clock does not decide about later
+-- ones: it may have been set back since (P2).
 create or replace function session_reaper.is_older(
     link_xid xid8, link_begun_at timestamptz, link_snapshot pg_snapshot,
     change_xid xid8, change_begun_at timestamptz, change_at timestamptz, change_newer_from xid8, policy text)
@@ -23,17 +23,17 @@ return case
             or change_xid = pg_catalog.pg_current_xact_id_if_assigned()) then true
     -- Its transaction was not running at the change.
     when link_xid >= change_newer_from then false
-    -- It saw the change in the end, but may have read the password before. A change without a stamp
-    -- (its trigger was switched off) counts as the latest possible one: fail closed.
+    -- It saw the change eventually, but may have read the password before. A change without a stamp (its trigger was
+    -- switched off) counts as the latest possible one: fail closed.
     else link_begun_at <= coalesce(change_at, 'infinity'::timestamptz)
 end;
 
 comment on function session_reaper.is_older(xid8, timestamptz, pg_snapshot, xid8, timestamptz, timestamptz, xid8, text) is
     'Whether a change ends a session: the age rule. The link''s transaction, then the change''s.';
 
--- The key itself or its SHA-256 may be given to keep a session, so that no statement log need hold a key.
--- Hashing what was given, whichever it was, means that our table never holds a key either (P7). A key of raw bytes is
--- given in hex; as text it would depend on bytea_output.
+-- An app may give the key or its SHA-256 to keep a session, so that no statement log needs to hold a key. Whichever it gave
+-- is hashed, so that our table never holds a key either (P7). A key of raw bytes is given in hex; as text it would depend
+-- on bytea_output.
 create or replace function session_reaper.keep_digest(keep_session text)
 returns text
 language sql
@@ -42,7 +42,7 @@ parallel safe
 return pg_catalog.encode(pg_catalog.sha256(:keep_session_bytes), 'hex');
 
 comment on function session_reaper.keep_digest(text) is
-    'What stands in revocation.keep_digest where an app asked to keep a session by this text.';
+    'The revocation.keep_digest of a request to keep a session by this text.';
 
 create or replace function session_reaper.keep_digests(session_key :session_key_base_type)
 returns text[]
@@ -54,7 +54,7 @@ return array[
     session_reaper.keep_digest(pg_catalog.encode(pg_catalog.sha256(:session_key_bytes), 'hex'))];
 
 comment on function session_reaper.keep_digests(:session_key_base_type) is
-    'What stands in revocation.keep_digest where an app asked to keep this session, by its key or by its key''s SHA-256.';
+    'The possible values of revocation.keep_digest for a request to keep this session: by its key or by its key''s SHA-256.';
 
 create or replace function session_reaper.is_kept(session_key :session_key_base_type, keep_digest text, policy text)
 returns boolean
@@ -66,8 +66,8 @@ return policy = 'others' and keep_digest is not null and keep_digest = any (sess
 comment on function session_reaper.is_kept(:session_key_base_type, text, text) is
     'Whether the app asked to keep this session: keep_digest is the SHA-256 of its key, or of its key''s SHA-256.';
 
--- In what PostgreSQL tells of a snapshot, a transaction's own id is among what is yet to come, or, once a later one has
--- ended, among what is done. Past so many that began meanwhile it stays yet to come: older than the change (P1).
+-- In PostgreSQL's text of a snapshot, a transaction's own id counts as yet to come or, once a later one has ended, as done.
+-- If more than 10,000 ids have been given out since, it stays yet to come: older than the change (P1).
 create or replace function session_reaper.seen_with(seen pg_snapshot, own xid8, is_done boolean)
 returns pg_snapshot
 language sql
@@ -93,9 +93,9 @@ as $$
 $$;
 
 comment on function session_reaper.seen_with(pg_snapshot, xid8, boolean) is
-    'What this snapshot sees, with this running transaction done or not. For the functions of this schema only.';
+    'This snapshot, with this running transaction counted as done or not. For the functions of this schema only.';
 
--- An app may give "deleted" as its reason, too, for what it watches.
+-- An app may also give "deleted" as its reason, for something that it watches.
 create or replace function session_reaper.is_deletion(scope text, reason text)
 returns boolean
 language sql
@@ -104,13 +104,13 @@ parallel safe
 return scope = 'session' and reason = 'deleted';
 
 comment on function session_reaper.is_deletion(text, text) is
-    'Whether a revocation is that of a user who was deleted: it names the sessions that were his.';
+    'Whether a revocation is that of a deleted user: it names the sessions that were the user''s.';
 
--- A key that a revocation has named ends whatever stands under it: it is the session that was asked for, or one that a
--- request in flight has written back. Once the session has been ended, though, a link that names somebody else is no
--- write-back, and neither is a login that is younger than the change (P2). A link that was read tells no login from a
--- request that began before the change and writes the same user back after it, so it ends within the grace (P1). After
--- the grace the age of the link decides, and where sessions are read, one without a link is nobody's.
+-- A revocation that names a key ends any session under it: the session that was asked for, or one that a request in flight
+-- has written back. But once the session has been ended, a link that names another user is no write-back, and neither is a
+-- login that is younger than the change (P2). A link that was read does not distinguish a login from a request that began
+-- before the change and writes the same user back after it, so it ends within the grace (P1). After the grace the age of
+-- the link decides, and where sessions are read, one without a link belongs to no user.
 create or replace function session_reaper.is_named(
     is_over boolean, has_ended boolean, of_deleted boolean, is_of_everybody boolean, named_user :user_key_type,
     link_user :user_key_type, link_read boolean, link_is_older boolean)
@@ -127,4 +127,4 @@ return case
 end;
 
 comment on function session_reaper.is_named(boolean, boolean, boolean, boolean, :user_key_type, :user_key_type, boolean, boolean) is
-    'Whether a revocation ends the session under a key that it has named: the key''s grace_over and ended, whether it is a deletion or of everybody, whose session it was, and the link that is there now.';
+    'Whether a revocation ends the session under a key that it has named: the key''s grace_over and ended, whether it is a deletion or of everybody, whose session it was, and its current link.';

@@ -1,4 +1,4 @@
--- Why a revocation is still open: for people, in the order in which the work goes on. Nothing here decides anything.
+-- For people: why a revocation is still open, in the order in which the work proceeds. Nothing here decides anything.
 
 create or replace function session_reaper.blocking(horizon bigint)
 returns setof text
@@ -23,7 +23,7 @@ $$;
 comment on function session_reaper.blocking(bigint) is
     'The transactions that this horizon still waits for, in words.';
 
--- The first cause that applies is the one that people have to look at: what comes later waits for it.
+-- The first cause that applies is the one to look at: later ones wait for it.
 create or replace function session_reaper.why_open(revocation bigint, grace_s double precision)
 returns table (cause text, detail text)
 language sql
@@ -64,4 +64,4 @@ as $$
 $$;
 
 comment on function session_reaper.why_open(bigint, double precision) is
-    'What an open revocation waits for: a cause, and which transaction or SQLSTATE it is. Nothing for one that has settled.';
+    'What an open revocation waits for: a cause, and the transaction or SQLSTATE. No row for one that has settled.';

@@ -4,8 +4,8 @@ use indicatif::HumanCount;
 
 use crate::settings::Environment;
 
-/// Whether whoever reads what is printed can read more than ASCII, by the variables that say so: the first that is set
-/// decides. None is the same as C.
+/// Whether the reader of the output can read more than ASCII, by the locale's variables: the first one that is set
+/// decides. None set is the same as C.
 pub fn is_utf8(environment: &Environment) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
         .iter()
@@ -36,7 +36,7 @@ pub fn lasting(seconds: f64) -> String {
     }
 }
 
-/// Numbers that ascend, as the first and the last: "7", "7..12", nothing for none.
+/// Ascending numbers, as the first and the last: "7", "7..12", nothing for none.
 pub fn span(numbers: &[i64]) -> Option<String> {
     match numbers {
         [] => None,

@@ -61,7 +61,7 @@ impl Given {
         Ok(Self {
             address,
             is_tls: secure.is_some(),
-            // Its command would be one more right.
+            // The command for it would need one more right.
             login: info
                 .redis_settings()
                 .clone()

@@ -7,7 +7,7 @@ use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind};
 /// Why nothing counts as evicted.
 ///
 /// Neither a client's own error nor the server's words are kept, not even as a source: both may quote keys and
-/// passwords (P7). What is told is one of a closed set.
+/// passwords (P7). What is reported is one of a closed set.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// What the settings say about the cache makes no sense; the text is a sentence.
@@ -59,7 +59,7 @@ pub enum Failure {
     /// The server asks for a password, and none is set.
     #[error("it asks for a password; set {0}")]
     NoPassword(&'static str),
-    /// The user may not do it.
+    /// The user is not allowed to do it.
     #[error(
         "the user lacks a right; it needs ~ for the keys, +unlink, +select for another database than 0, +set and \
          +wait for cache.min_replicas, +cluster|slots and +asking in a cluster"
@@ -71,10 +71,10 @@ pub enum Failure {
     /// A replica was asked.
     #[error("it is a replica; name the master in cache.servers, or let Sentinel find it")]
     ReadOnly,
-    /// A node of a cluster was taken for a server of its own.
+    /// A node of a cluster was taken for a standalone server.
     #[error("it belongs to a cluster; set cache.kind = \"redis_cluster\"")]
     IsCluster,
-    /// A server of its own was taken for a node of a cluster.
+    /// A standalone server was taken for a node of a cluster.
     #[error("it belongs to no cluster; set cache.kind = \"redis\"")]
     IsNoCluster,
     /// Some slots have no server, or move too fast.
@@ -98,7 +98,7 @@ pub enum Failure {
         /// How many must.
         needed: u32,
     },
-    /// It says something else.
+    /// It answers something else.
     #[error("it refuses the command; check its kind and its version")]
     Refuses,
 }
@@ -183,7 +183,7 @@ impl Failure {
 
     fn of_code(code: &str, password: &'static str) -> Self {
         match code {
-            // In its protected mode, it takes nobody in from elsewhere without one.
+            // In its protected mode, it accepts no client from elsewhere without one.
             "NOAUTH" | "DENIED" => Self::NoPassword(password),
             "WRONGPASS" => Self::Password(password),
             "MISCONF" | "NOREPLICAS" | "OOM" | "BUSY" | "UNBLOCKED" => Self::NotReady,

@@ -2,10 +2,10 @@
 //!
 //! Which server an app's client has put an entry on could be computed, for each client and each of its ways to hash. But
 //! clients go to another server while one looks dead to them, each process by its own judgement, and come back to the
-//! first one later: an entry may stand anywhere, also twice. Deleting what is not there costs nothing.
+//! first one later: an entry may be anywhere, even twice. Deleting what is not there costs nothing.
 //!
-//! The text protocol, since every server speaks it unless it is started for SASL, which is the binary one's. A delete
-//! counts when its reply has come: one that asks for none is confirmed by nothing.
+//! The text protocol, since every server speaks it unless it is started for SASL, which only the binary protocol has. A
+//! delete counts when its reply has come: one that asks for none is confirmed by nothing.
 
 use std::io;
 
@@ -53,14 +53,14 @@ impl Memcached {
             request.extend_from_slice(b"\r\n");
             count += 1;
         }
-        // All of them to the end: what can be evicted is, whatever becomes of the others.
+        // All servers are asked to the end: what can be evicted is evicted, even if others fail.
         let asked = self.0.iter_mut();
         let asked = asked.map(|server| server.delete(&request, count, deadline));
         join_all(asked).await.into_iter().collect()
     }
 }
 
-/// Other keys are in no Memcached, and in a request they would be another one.
+/// Other keys are in no Memcached, and in a request they would turn into another request.
 fn can_be_held(key: &str) -> bool {
     (1..=LONGEST_KEY).contains(&key.len())
         && !key.bytes().any(|byte| byte <= b' ' || byte == b'\x7f')
@@ -73,7 +73,7 @@ impl Server {
         count: usize,
         deadline: Instant,
     ) -> Result<(), Error> {
-        // Taken out: replies that nobody has waited for would be taken for those of the next request.
+        // Taken out: replies that were not waited for would be taken for those of the next request.
         let taken = self.wire.take();
         let work = async {
             let connected = match taken {

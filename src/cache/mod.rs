@@ -2,8 +2,9 @@
 //!
 //! A store such as Django's `cached_db` answers from its cache without asking the table, so a session that has ended
 //! there lives on here. Entries are evicted with confirmation: [`Cache::evict`] returns when every server that could
-//! hold one has said that it does not, and an error means that nothing is known and everything is to be evicted again.
-//! Nothing here retries for long or logs; that is the business of whoever keeps the list of what is to be evicted.
+//! hold one has confirmed that it does not. An error means that nothing is known and everything is to be evicted again.
+//! Nothing here retries for long or logs; that is the business of the caller, which keeps the list of what is to be
+//! evicted.
 
 mod address;
 mod error;
@@ -56,8 +57,8 @@ impl Cache {
         })
     }
 
-    /// Evicts what stands in the cache for these sessions. Returns when every server that could hold an entry has
-    /// confirmed, and after `timeout_s` at the latest. To be cancelled at any time.
+    /// Evicts what the cache has for these sessions. Returns when every server that could hold an entry has confirmed,
+    /// and after `timeout_s` at the latest. It can be cancelled at any time.
     ///
     /// # Errors
     /// The first server that did not confirm. The next call connects again.

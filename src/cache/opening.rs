@@ -78,7 +78,7 @@ fn sentinel(settings: &settings::Cache) -> Result<(Kind, String), Error> {
     Ok((Kind::Sentinel(sentinel), description))
 }
 
-/// The members of one whole, which are logged in to alike.
+/// The members of one whole, which share one login.
 fn whole(settings: &settings::Cache) -> Result<(Vec<Address>, Login), Error> {
     let (addresses, mut logins): (_, Vec<Login>) = members(settings)?.into_iter().unzip();
     if logins.is_empty() {

@@ -1,13 +1,13 @@
-//! A revocation of the daemon's own now and then, by the way that all others go: it says whether one would work now, and how
-//! long it would take.
+//! Makes the daemon's own revocation now and then, which goes the same way as all others. It shows whether a revocation
+//! would work now, and how long it would take.
 //!
 //! ```text
 //!  begin: a session of the named user     ask: its end, as a changed password does      look, until it is settled
 //!  -------- one transaction -------->  ----------- another one ----------->  revoker, evictor, settler do the rest
 //! ```
 //!
-//! What it does stands in `sql/canary.sql`. Daemons take turns by a row. No connection is held while a run is waited for, so
-//! that nobody else has to wait for one.
+//! What it does is in `sql/canary.sql`. Daemons take turns by a row. No connection is held while a run is waited for,
+//! so that no other worker has to wait for one.
 
 mod run;
 
@@ -70,7 +70,7 @@ impl Canary {
         }
     }
 
-    /// A run that has begun when it was switched off is of no interest any more.
+    /// A run that had begun when the canary was switched off is of no further interest.
     async fn tidy_up(&mut self) -> Result<(), Error> {
         if !self.is_tidy {
             self.pace = None;
@@ -107,7 +107,7 @@ impl Canary {
         settings: &settings::Canary,
     ) -> Result<Duration, Error> {
         let rest = pace.next();
-        // Put back first: a look that fails is no run that is over.
+        // Put back first: a look that fails does not mean that the run is over.
         self.pace = Some(pace);
         match run::look(&self.database, settings).await? {
             Outcome::Waiting => return Ok(rest),
@@ -126,7 +126,7 @@ impl Canary {
         }
     }
 
-    /// What lasts is said less and less often.
+    /// A failure that lasts is reported less and less often.
     async fn tell_failure(&mut self) -> Result<Duration, Error> {
         self.pace = None;
         let Some(failure) = run::failure(&self.database).await? else {

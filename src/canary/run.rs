@@ -7,7 +7,7 @@ use crate::{
     settings::Canary,
 };
 
-/// What came of the wish to begin.
+/// What came of the attempt to begin.
 pub(super) enum Begun {
     /// A run has begun.
     Now,
@@ -25,7 +25,7 @@ pub(super) enum Outcome {
     Waiting,
     /// All is well.
     Succeeded,
-    /// Nobody knows of it any more.
+    /// No record of it is left.
     Unknown,
     /// It has failed.
     Failed,

@@ -15,7 +15,7 @@ const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
 static OF_URLS: GeneralPurpose = GeneralPurpose::new(&URL_SAFE, LENIENT);
 static USUAL: GeneralPurpose = GeneralPurpose::new(&STANDARD, LENIENT);
 
-/// Decodes the alphabet that URLs like.
+/// Decodes the URL-safe alphabet.
 pub(super) fn url_safe(text: &[u8]) -> Result<Vec<u8>, Reason> {
     decode(&OF_URLS, text)
 }

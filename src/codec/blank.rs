@@ -1,5 +1,5 @@
-//! Sessions in which nobody is logged in, for the canary: what a reader of this release makes nothing of, and counts as
-//! nothing that it could not read.
+//! Sessions in which nobody is logged in, for the canary: a reader of this release finds no user in them, and does not
+//! count them as unreadable.
 
 use super::Format;
 
@@ -14,7 +14,7 @@ impl Format {
     /// The data of one.
     pub const fn blank(self) -> &'static [u8] {
         match self {
-            // An empty map, base64 of it, and neither time nor signature, which nobody could make.
+            // An empty map, base64 of it, and neither time nor signature, which we could not make.
             Self::Django => b"e30:0:0",
             Self::Json => b"{}",
             Self::MessagePack | Self::FlaskSession => b"\x80",

@@ -31,7 +31,7 @@ impl<'d> Cursor<'d> {
         Ok(taken)
     }
 
-    /// What stands before a byte, which is passed, too.
+    /// The bytes before this one, which is passed, too.
     pub(super) fn until(&mut self, delimiter: u8) -> Result<&'d [u8], Reason> {
         let rest = &self.data[self.at..];
         let length = rest

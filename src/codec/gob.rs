@@ -1,10 +1,10 @@
-//! As much of Go's `encoding/gob` as it takes to pass by what is not wanted.
+//! As much of Go's `encoding/gob` as it takes to skip what is not wanted.
 //!
 //! A stream is messages: a length, the number of a type, and a value. A negative number defines that type instead.
-//! Definitions also stand inside messages, where an interface holds a type for the first time, and split them; but a
+//! Definitions also occur inside messages, where an interface holds a type for the first time, and split them; but a
 //! length follows a definition in either case, so the stream reads as if there were no messages. Numbers are one byte
 //! below 128, else the negated count of their bytes and these, highest first; signed ones have their sign in the lowest
-//! bit. Structs are pairs of how many fields further and the field, up to a zero.
+//! bit. Structs are pairs, up to a zero: how many fields further, and the field.
 
 use super::Reason;
 use super::cursor::Cursor;

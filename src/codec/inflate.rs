@@ -6,7 +6,7 @@ use zlib_rs::{Inflate, InflateFlush, Status};
 
 use super::{MAX_BYTES, Reason};
 
-/// Most sessions fit into so many bytes, and a decompressor that need not count them is faster.
+/// Most sessions fit into this many bytes, and a decompressor that need not count them is faster.
 const FEW_BYTES: usize = 1024;
 
 /// 32 KiB back, which is as far as a zlib stream may refer.

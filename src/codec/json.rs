@@ -12,8 +12,8 @@ pub(super) fn find_user(data: &[u8], path: &[String]) -> Found {
 }
 
 /// Finds the user at the end of a path of keys as PostgreSQL's `#>>` would in a column of type json or jsonb: where the path
-/// leads nowhere, or to an empty text, nobody is logged in. Other than that, it also reads what jsonb refuses beside the
-/// user, `\u0000` and halves of surrogate pairs, and takes no fraction, truth or structure for an id.
+/// leads nowhere, or to an empty text, nobody is logged in. Unlike `#>>`, it also reads what jsonb refuses beside the user,
+/// `\u0000` and halves of surrogate pairs, and takes no fraction, truth or structure for an id.
 ///
 /// ```
 /// use session_reaper::codec::{Found, find_in_column};

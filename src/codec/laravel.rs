@@ -1,4 +1,4 @@
-//! Laravel's `payload`: base64 around PHP's serialization or JSON. Who is logged in stands under
+//! Laravel's `payload`: base64 around PHP's serialization or JSON. The logged-in user is under
 //! `login_<guard>_<SHA-1 of a class name>`.
 
 use super::path::Seek;

@@ -1,8 +1,8 @@
 //! Who is logged in to a session, read from the session's data.
 //!
-//! Every codec is a pure function of bytes. The bytes are the app's and may be damaged or hostile, so no codec
-//! panics, none takes memory that its input only claims to need, and none does more work than a small multiple
-//! of the input's length (P8). Nothing of the data is in what they answer but the user's id (P7).
+//! Every codec is a pure function of bytes. The bytes are the app's and may be damaged or hostile, so no codec panics,
+//! none takes memory that its input only claims to need, and none does more work than a small multiple of the input's
+//! length (P8). Their answers contain nothing of the data but the user's id (P7).
 
 mod armour;
 mod blank;
@@ -76,18 +76,18 @@ pub enum Reason {
     Encrypted,
     /// A map was expected on the way to the user, and something else found.
     NotMap,
-    /// What stands for the user is no key: not text or an integer, empty, too long, or with a NUL.
+    /// What is in the user's place is no key: not text or an integer, empty, too long, or with a NUL.
     NotKey,
     /// Several users are logged in to parts of the site, and the settings do not say which part counts.
     Ambiguous,
-    /// The database refuses to hand it out, as bytes that are no text in its encoding, or damaged ones.
+    /// The database refuses to hand it out, because the bytes are no text in its encoding, or are damaged.
     Refused,
     /// The database refuses the link to the user that was found.
     NotLinkable,
 }
 
 impl Reason {
-    /// Every reason, for whoever counts by it.
+    /// Every reason, for code that counts by it.
     pub const ALL: [Self; 15] = [
         Self::Truncated,
         Self::TooLarge,

@@ -9,8 +9,8 @@ use super::step::{Matches, Step};
 use super::value_object::ValueObject;
 use super::{Found, Reason};
 
-/// Follows steps and answers what it finds at their end. It reads to the end of the data, because where a key stands
-/// twice all frameworks take the last one.
+/// Follows steps and answers what it finds at their end. It reads to the end of the data, because where a key occurs
+/// twice, all frameworks take the last one.
 #[derive(Clone, Copy)]
 pub(super) struct Seek<'p> {
     steps: &'p [Step<'p>],

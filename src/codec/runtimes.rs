@@ -1,5 +1,5 @@
-//! Sessions that PHP, Ruby and Go themselves make up at random (`tests/apps/codecs`): each says what it has put into one, and
-//! that is found there.
+//! Sessions that PHP, Ruby and Go themselves make up at random (`tests/apps/codecs`): each reports what it has put into one,
+//! and that is found there.
 //!
 //! `make test-apps` brings these languages and runs this. `CODEC_SEED` repeats a run; `CODEC_SESSIONS` is for how many.
 
@@ -18,7 +18,7 @@ fn number(variable: &str, usual: u64) -> u64 {
     given.map_or(usual, |given| given.parse().unwrap())
 }
 
-/// Runs the program with what is said beside seed and number of sessions.
+/// Runs the program with these arguments beside seed and number of sessions.
 fn finds_what_is_there(codec: &Codec, runtime: &[&str], says: &[&str]) {
     let seed = number("CODEC_SEED", fastrand::u64(..1 << 31));
     let sessions = number("CODEC_SESSIONS", 5_000);

@@ -11,7 +11,7 @@ use super::{Found, Reason};
 pub(super) struct Step<'p> {
     key: Key<'p>,
     pub(super) index: Option<usize>,
-    /// The same counted from the end of the list, as PostgreSQL does it: 1 is the last one.
+    /// The same counted from the end of the list, as in PostgreSQL: 1 is the last one.
     pub(super) from_end: Option<usize>,
 }
 

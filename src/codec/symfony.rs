@@ -1,9 +1,10 @@
-//! Symfony's `sess_data`: PHP's own session format, `name|serialized name|serialized`; with the handler `php_binary` a byte
-//! with the length of each name in place of the `|`; and with `php_serialize` one serialized array of the same. The attributes are `_sf2_attributes`; in them `_security_<firewall>` is a text that is
-//! itself serialized: the token, which holds the user as an object of the app's own class.
+//! Symfony's `sess_data`: PHP's own session format, `name|serialized name|serialized`; with the handler `php_binary` a
+//! byte with the length of each name in place of the `|`; and with `php_serialize` one serialized array of the same.
+//! The attributes are `_sf2_attributes`; in them `_security_<firewall>` is a text that is itself serialized: the token,
+//! which holds the user as an object of the app's own class.
 //!
-//! Tokens serialize to a list, whose inner lists are those of their parent classes, so the user is the first object
-//! that is met which has the named property. While one user impersonates another, that is the one who logged in.
+//! Tokens serialize to a list, whose inner lists are those of their parent classes, so the user is the first object met
+//! that has the named property. While one user impersonates another, that is the user who logged in.
 
 use std::fmt;
 
@@ -96,7 +97,7 @@ impl<'de> Visitor<'de> for Token<'_> {
         })
     }
 
-    // Only what stands at a place is looked into: what has a name of its own belongs to the app.
+    // Only what is at a place is looked into: what has its own name belongs to the app.
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Found, A::Error> {
         let part = Self {
             is_object: false,

@@ -11,7 +11,7 @@ use crate::{settings::Environment, status::lines::Tone};
 pub struct Colour(bool);
 
 impl Colour {
-    /// On standard output: none unless that is a terminal that knows colours, nor where `NO_COLOR` says so.
+    /// On standard output: only if that is a terminal that knows colours, and not where `NO_COLOR` forbids it.
     pub fn on_stdout() -> Self {
         Self(stdout().is_terminal() && is_wanted(&Environment::of_process()))
     }
@@ -42,7 +42,7 @@ impl Colour {
     }
 }
 
-/// As <https://no-color.org> has it: an empty variable says nothing.
+/// As <https://no-color.org> defines it: an empty variable counts as unset.
 fn is_wanted(environment: &Environment) -> bool {
     let says_no = environment.get("NO_COLOR").is_some_and(|no| !no.is_empty());
     !says_no && environment.get("TERM") != Some("dumb")

@@ -1,4 +1,4 @@
-//! `link`: reads every session that nobody has linked, at once.
+//! `link`: reads every session that is not linked yet, at once.
 
 use std::{process::ExitCode, sync::Arc, time::Duration};
 
@@ -22,11 +22,11 @@ use crate::{
 /// Others are linking the rest: a daemon, or our own other connections.
 const OTHERS_ARE_AT_IT: Duration = Duration::from_millis(20);
 
-/// Who says `link` does not want to wait. Each keeps a processor of the server busy at most, and so does each of what
-/// the app has running meanwhile.
+/// An operator who runs `link` does not want to wait. Each keeps a processor of the server busy at most, and so does
+/// each of what the app has running meanwhile.
 const CONNECTIONS: usize = 4;
 
-/// Sessions of a page of which hardly any is not linked yet.
+/// Sessions of a page in which nearly all are linked already.
 const CHECKED_ROWS: u32 = 10_000;
 
 pub async fn link(
@@ -91,8 +91,8 @@ async fn backfill_again(client: &tokio_postgres::Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Reads pages until there are none left, nobody else's either. Each page is one transaction, so that several may be read
-/// at once, and one that was interrupted is read by the next.
+/// Reads pages until there are none left, including those of other readers. Each page is one transaction, so that several
+/// may be read at once, and one that was interrupted is read by the next.
 async fn backfill_pages(
     linker: &Linker,
     client: &tokio_postgres::Client,

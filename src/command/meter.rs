@@ -36,7 +36,7 @@ impl Meter {
         }
     }
 
-    /// So many have ended; `settling` when the first sweep is through.
+    /// This many have ended; `settling` when the first sweep is through.
     pub fn show(&mut self, ended: u64, settling: bool) {
         self.bar.set_position(ended);
         let doing = if settling {

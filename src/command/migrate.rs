@@ -68,7 +68,7 @@ async fn create_role(target: &Target, settings: &Settings, role: &str) -> Result
     Ok(())
 }
 
-/// For those who have somebody read it first.
+/// For operators who have the SQL read first.
 pub async fn print(target: &Target, settings: &Settings) -> Result<ExitCode, Failure> {
     let sql = schema::preview(target, &settings.site).await?;
     if sql.is_empty() {

@@ -110,7 +110,7 @@ fn read_settings(arguments: &Arguments, environment: &Environment) -> Result<Set
     Ok(settings)
 }
 
-/// What a command other than `run` has to say, it prints; it logs what goes wrong only.
+/// A command other than `run` prints what it has to say; it logs only what goes wrong.
 fn log_of(arguments: &Arguments, settings: &Settings) -> Log {
     let mut log = settings.log.clone();
     if !matches!(arguments.command, Command::Run { .. }) && log == Log::default() {

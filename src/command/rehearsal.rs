@@ -20,7 +20,7 @@ use crate::{
 struct Rehearsal {
     /// Sessions that would end: those that are linked.
     sessions: i64,
-    /// Users who have one that has not expired: so many logins will follow, when all of them come back.
+    /// Users who have one that has not expired: this many logins will follow, when all of them come back.
     logins: i64,
     /// Writes that would be read for their users first, and may be more sessions.
     pending_links: i64,
@@ -82,8 +82,8 @@ async fn look(
     })
 }
 
-/// One batch in a transaction that is rolled back, so that nobody hears of it. Not everything, which would lock every session
-/// for as long as it takes.
+/// One batch in a transaction that is rolled back, so that no listener hears of it. Not everything, which would lock every
+/// session for as long as it takes.
 async fn end_some(client: &Client, settings: &Settings) -> Result<(i64, f64), Error> {
     client
         .batch_execute("reset statement_timeout; begin")
@@ -95,7 +95,7 @@ async fn end_some(client: &Client, settings: &Settings) -> Result<(i64, f64), Er
     Ok((ended?, took_ms))
 }
 
-/// Where no daemon serves, too, the first batch alone: the change is told not to end any sessions itself.
+/// Only the first batch, even where no daemon serves: the change is told not to end any sessions itself.
 async fn ask_and_sweep(client: &Client, settings: &Settings) -> Result<i64, Error> {
     let row = client
         .query_one(

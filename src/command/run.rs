@@ -23,13 +23,13 @@ pub async fn run(
 ) -> Result<ExitCode, Failure> {
     watchdog::check(&settings.listen, &Environment::of_process())
         .map_err(|error| Failure::Setting(error.into()))?;
-    // Others fail at once; this one would wait.
+    // Other commands fail at once; this one would wait.
     target
         .require_given()
         .map_err(|error| Failure::Setting(error.into()))?;
     let secret_keys =
         settings::secret_keys(&settings).map_err(|error| Failure::Setting(error.into()))?;
-    // A start is strict: what nobody could ask later is refused now.
+    // A start is strict: an address at which no client could ask later is refused now.
     let listen_on = settings
         .metrics
         .listen_on()

@@ -38,7 +38,7 @@ impl Screen {
     /// Shows these in place of the last ones.
     ///
     /// # Errors
-    /// Where nobody reads any more.
+    /// Where the reader has gone.
     pub fn show(&mut self, lines: &[Line]) -> io::Result<()> {
         let mut out = io::stdout().lock();
         if !self.redraws {
@@ -50,7 +50,7 @@ impl Screen {
         let size = terminal_size::terminal_size()
             .map_or(USUAL, |(width, height)| (width.0.into(), height.0.into()));
         let (shown, rows) = fitting(lines, size);
-        // To the first row of the last ones, and everything from there on away.
+        // Goes to the first row of the last ones, and clears everything from there on.
         if self.rows > 0 {
             write!(out, "\x1b[{}A", self.rows)?;
         }

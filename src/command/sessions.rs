@@ -19,7 +19,7 @@ use crate::{
 #[derive(Debug, Serialize)]
 struct Session {
     digest: String,
-    /// Times in UTC, as ISO 8601 has them. None: before the installation, so these are the oldest.
+    /// Times in UTC, in the form of ISO 8601. None: before the installation, so these are the oldest.
     opened_at: Option<String>,
     /// None: never.
     expires_at: Option<String>,

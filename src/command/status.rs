@@ -28,7 +28,7 @@ pub async fn status(
     result
 }
 
-/// Says what it can; whether the database is served, also where the rest cannot be read.
+/// Prints what it can, and notes whether the database is served even where the rest cannot be read.
 async fn read_and_print(
     arguments: &arguments::Status,
     target: &Target,

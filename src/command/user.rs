@@ -19,7 +19,7 @@ pub async fn connect(target: &Target) -> Result<Client, Failure> {
     Ok(client)
 }
 
-/// The user's key. Nobody by that name is an error, which says who may have been meant.
+/// The user's key. No user by that name is an error, which names who may have been meant.
 pub async fn find(client: &Client, settings: &Settings, given: &User) -> Result<String, Failure> {
     if given.by.is_none() && exists(client, &given.user).await? {
         return Ok(given.user.clone());
@@ -50,7 +50,7 @@ async fn advise(client: &Client, settings: &Settings, site: &Site, given: &str) 
     ": give the key as it stands in the user table, or name the column with --by".to_owned()
 }
 
-/// For one who has just been deleted.
+/// For a user who has just been deleted.
 pub fn gone(user: &str) -> Failure {
     nobody(user, "")
 }
@@ -73,7 +73,7 @@ async fn look_up(
         select u.{key}::text from {users} u where u.{}::text = $1 limit 2",
         quote_identifier(&column.name)
     );
-    // NUL is a character in no text of PostgreSQL's; the driver would fail on it.
+    // No text of PostgreSQL contains NUL; the driver would fail on it.
     if value.contains('\0') {
         return Ok(None);
     }

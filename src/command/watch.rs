@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-/// A database that goes away meanwhile is said, and looked for again.
+/// A database that goes away meanwhile is reported, and looked for again.
 pub async fn watch(
     every: Duration,
     target: &Target,
@@ -43,7 +43,7 @@ pub async fn watch(
             }
         }
         if screen.show(&lines).is_err() {
-            // Whoever read it has gone.
+            // The reader has gone.
             break;
         }
         stop.run_until_stopped(tokio::time::sleep(every)).await;

@@ -32,9 +32,9 @@ pub(super) struct Host {
 }
 
 impl Host {
-    /// Connects with options on top of the operator's own, or without where a pooler refuses them: then
-    /// everything works, only less carefully. The caller limits the time: a server that accepts and then says
-    /// nothing passes every time-out that the driver has.
+    /// Connects with options on top of the operator's own, or without where a pooler refuses them: then everything
+    /// works, only less carefully. The caller limits the time: a server that accepts and then sends nothing evades
+    /// every time-out that the driver has.
     pub async fn connect(
         &self,
         options: &str,
@@ -156,7 +156,7 @@ impl Place {
         })
     }
 
-    // As libpq has it, the usual socket counts as localhost there.
+    // As in libpq, the usual socket counts as localhost there.
     fn password(&self, text: &str, common: &Parameters) -> Option<String> {
         let host = if self.name == SOCKET_DIRECTORY {
             "localhost"

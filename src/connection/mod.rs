@@ -47,7 +47,7 @@ impl Target {
         self.connect_with(&options).await
     }
 
-    /// The same for a connection on which nothing may take longer than this: whoever asked has left by then.
+    /// The same for a connection on which nothing may take longer than this: the client that asked has left by then.
     pub async fn connect_briefly(&self, at_most: Duration) -> Result<(Client, Connection), Error> {
         let options = format!("{} {}", self.options, session::statement_option(at_most));
         self.connect_with(&options).await
@@ -65,8 +65,8 @@ impl Target {
         })
     }
 
-    // Host by host, so that one that accepts and never answers costs its share of the time and not all of it.
-    // The last one is not limited here: whoever calls does that.
+    // Host by host, so that one that accepts and never answers costs its share of the time and not all of it. The last
+    // one is not limited here: the caller does that.
     async fn try_hosts(
         &self,
         options: &str,

@@ -15,8 +15,8 @@ pub(super) struct Login<'a> {
     pub user: &'a str,
 }
 
-/// Reads the file, if it is there and nobody else can read it. A file that is open to others is ignored with
-/// a warning, as libpq does: the connection may well need no password.
+/// Reads the file, if it exists and no other user can read it. A file that is open to others is ignored with a warning,
+/// as in libpq: the connection may well need no password.
 pub(super) fn read(path: &Path) -> Option<String> {
     let found = path.metadata().ok()?;
     if !found.is_file() || found.mode() & 0o077 != 0 {

@@ -13,10 +13,10 @@ use tokio_postgres::{Client, Config};
 
 use super::{Connection, Error, Failure, Target};
 
-/// Says of a new connection whether it may be used.
+/// Decides whether a new connection may be used.
 pub type Condition = Box<dyn for<'a> Fn(&'a Client) -> Answer<'a> + Send + Sync>;
 
-/// What it says.
+/// Its decision.
 pub type Answer<'a> =
     Pin<Box<dyn Future<Output = Result<bool, tokio_postgres::Error>> + Send + 'a>>;
 
@@ -27,7 +27,7 @@ impl Target {
         self.build(None)
     }
 
-    /// The same, but no connection is handed out on which this has not come out true.
+    /// The same, but only connections that meet this condition are handed out.
     pub fn database_if(&self, may_be_used: Condition) -> Result<Database, Error> {
         let hook = Hook::async_fn(move |client, _| {
             let asked = may_be_used(client);
@@ -62,10 +62,10 @@ impl Target {
             .runtime(Runtime::Tokio1)
             // The one that worked last knows the statements and plans already; others have to find out.
             .queue_mode(QueueMode::Lifo)
-            // By default, each of them would be waited for without end.
+            // By default, the pool would wait for each of them without end.
             .create_timeout(Some(self.patience))
             .recycle_timeout(Some(self.patience))
-            // Whoever holds a connection gives it back after a transaction; see `work`.
+            // The holder of a connection gives it back after a transaction; see `work`.
             .wait_timeout(Some(self.longest_transaction()))
             .build()
             .map(Database)
@@ -75,8 +75,9 @@ impl Target {
     }
 }
 
-/// The way to the database for whatever works on it. Nobody gets at a connection without a bound on how long its work may
-/// take: over a half-open one nothing arrives, not even an error, and whoever waited for it would never work again.
+/// The way to the database for everything that works on it. No worker gets a connection without a bound on how long its
+/// work may take: over a half-open one nothing arrives, not even an error, and a worker that waited for it would never
+/// work again.
 #[derive(Clone, Debug)]
 pub struct Database(pub(super) Pool);
 
@@ -93,8 +94,8 @@ impl Database {
         self.within(async { work(self.0.get().await?).await }).await
     }
 
-    /// A connection to keep over many steps, for a build that holds one snapshot. It has no bound of its own, so each step
-    /// has to go through [`Self::within`].
+    /// A connection to keep over many steps, for a build that holds one snapshot. It has no bound itself, so each step has
+    /// to go through [`Self::within`].
     ///
     /// # Errors
     /// That there is none.
@@ -126,9 +127,9 @@ impl Database {
         self.0.status().max_size
     }
 
-    /// What is done about an error before another try: connections that lead to a server that was demoted, or
-    /// nowhere any more, look no different from good ones until they are used. Nor do those that know a statement which
-    /// the schema has since given another result.
+    /// Drops useless connections after an error, before another try. Connections to a server that was demoted, or to
+    /// none any more, look like good ones until they are used. So do those that know a statement whose result the
+    /// schema has changed since.
     pub fn drop_useless(&self, error: &Error) {
         if error.is_read_only() || error.is_outdated() || matches!(error, Error::HeartbeatLost) {
             self.discard_idle();
@@ -158,8 +159,8 @@ impl Connect for Connector {
     }
 }
 
-// deadpool would log the driver's own words, which include the server's DETAIL (P7). Whoever used the connection has its
-// error, and nobody misses an idle one.
+// deadpool would log the driver's own words, which include the server's DETAIL (P7). The caller that used the
+// connection has its error, and no caller misses an idle one.
 async fn drive(connection: Connection) {
     if let Err(error) = connection.await {
         let failure = Failure::from(&error);

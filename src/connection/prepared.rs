@@ -1,7 +1,7 @@
 //! Statements that are sent again and again: the server reads each once a connection, and not for every call.
 //!
-//! It still plans them for each call, as the session says (`plan_cache_mode`): a plan that was kept from when a table was
-//! empty would be kept for too long. What calls for one plan is a function, which says so.
+//! It still plans them for each call, as the session sets it (`plan_cache_mode`): a plan from when a table was empty
+//! would be kept for too long. What needs one plan is a function, which sets that itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -10,12 +10,12 @@ use tokio_postgres::{Row, Statement, error::SqlState, types::ToSql};
 
 use super::Error;
 
-/// Unless the connections are known to be the server's own, every statement is read for each call. Behind a pooler in
-/// transaction mode, where polling has to work, too, a statement's name may be that of another process's on the next
-/// connection, and the server would run that one.
+/// Unless the connections are known to be the server's own, every statement is read for each call. Polling has to work
+/// behind a pooler in transaction mode, too. On the next connection there, a statement's name may belong to another
+/// process's statement, and the server would run that one.
 static ARE_OUR_OWN: AtomicBool = AtomicBool::new(false);
 
-/// Says whether the connections are the server's own: a notification that comes back proves it, since a pooler in
+/// Sets whether the connections are the server's own: a notification that comes back proves it, since a pooler in
 /// transaction mode passes none on.
 pub fn are_our_own(proven: bool) {
     ARE_OUR_OWN.store(proven, Ordering::Relaxed);

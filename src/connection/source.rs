@@ -7,7 +7,7 @@ use super::Error;
 use super::parameters::Parameters;
 use crate::settings::{DATABASE_URL, Database, Environment};
 
-/// Who names the database; none where that is left to the `PG*` variables.
+/// Which source names the database; none where that is left to the `PG*` variables.
 ///
 /// # Errors
 /// A credential that cannot be read or is empty.
@@ -15,8 +15,8 @@ pub fn named_by(settings: &Database, environment: &Environment) -> Result<Option
     Ok(stated(settings, environment)?.map(|(_, source)| source.to_owned()))
 }
 
-/// The first source that says anything: our own settings, the variable that platforms set, the credential that
-/// systemd keeps out of the environment. What it leaves open is filled from a service and from the `PG*` variables, like libpq.
+/// The first source that is set: our own settings, the variable that platforms set, the credential that systemd keeps out of
+/// the environment. What it leaves open is filled from a service and from the `PG*` variables, as in libpq.
 pub(super) fn parameters(
     settings: &Database,
     environment: &Environment,
@@ -54,8 +54,7 @@ fn stated(
     }
 }
 
-/// Only root reads the service's connection string. Whoever is somebody else and says by variables where to go has a way
-/// of their own.
+/// Only root reads the service's connection string. Another user whose variables name a database has their own way.
 fn is_left_to_others(file: &Path, environment: &Environment) -> bool {
     let is_closed =
         std::fs::File::open(file).is_err_and(|error| error.kind() == ErrorKind::PermissionDenied);

@@ -1,10 +1,10 @@
-//! Work that is one statement: each takes a connection of its own, with the bound that all work has.
+//! Work that is one statement: each takes its own connection, with the bound that all work has.
 
 use tokio_postgres::{Row, types::ToSql};
 
 use super::{Database, Error, prepared};
 
-/// One statement, on a connection of its own.
+/// One statement, on its own connection.
 impl Database {
     /// Its rows.
     ///

@@ -1,5 +1,5 @@
-//! Watches the server's clock, by which a login and a change are compared where nothing better can tell. A time server,
-//! an operator or a failover may set it back; a clock that only ever goes on tells by how much.
+//! Watches the server's clock, by which a login and a change are compared where there is nothing better. A time server,
+//! an operator or a failover may set it back; a clock that only ever goes forward tells by how much.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::{
     worker::Worker,
 };
 
-/// What is changed before a look can notice that the clock was set back is looked at again, so this may be long.
+/// Changes that come before a look can notice that the clock was set back are looked at again, so this may be long.
 const REST: Duration = Duration::from_secs(1);
 
 /// A clock that is only slowed down loses less between two looks.
@@ -20,7 +20,7 @@ const TOLERANCE: Duration = Duration::from_millis(50);
 pub struct Clock {
     database: Database,
     last: Option<Look>,
-    /// Times that lie ahead may be left, or a step may not be over.
+    /// There may still be times that lie ahead, or a step may not be over.
     owes: bool,
 }
 
@@ -135,7 +135,7 @@ async fn heed(database: &Database, step: &Step, unseen_from: &str) -> Result<(),
     Ok(())
 }
 
-/// Says whether there is more to do.
+/// Returns whether there is more to do.
 async fn put_right(database: &Database) -> Result<bool, Error> {
     let row = database
         .query_one(

@@ -41,7 +41,7 @@ pub(super) struct Crew<'a> {
     pub inspect: &'a Bell,
 }
 
-/// The bells of those who are woken by others.
+/// The bells of the workers that others wake.
 #[derive(Clone, Default)]
 struct Bells {
     revoke: Bell,
@@ -51,7 +51,7 @@ struct Bells {
 }
 
 impl Crew<'_> {
-    /// Starts everybody.
+    /// Starts all workers.
     pub fn start(&self) -> JoinSet<()> {
         let (mut tasks, bells) = (JoinSet::new(), Bells::default());
         let fitness = Fitness::default();

@@ -36,7 +36,7 @@ pub struct Daemon {
     pub target: Target,
     /// Django's keys, where sessions are to be compared with their users' passwords.
     pub secret_keys: Option<Arc<SecretKeys>>,
-    /// Where others ask how it is, if anybody may.
+    /// Where others ask how it is, if they may.
     pub door: Option<Door>,
     /// Ends the daemon.
     pub stop: Stop,
@@ -47,7 +47,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// A daemon that nobody reloads.
+    /// A daemon that is never reloaded.
     pub fn new(settings: Settings, target: Target, stop: Stop) -> Self {
         let same = settings.clone();
         let read_settings = Box::new(move || Ok(same.clone()));
@@ -96,7 +96,7 @@ impl Daemon {
                     self.reload(&sender, &supervisor);
                     inspect.ring();
                 }
-                // One that ends by itself has met a bug of ours, and the others may wait for it in vain.
+                // A worker that ends by itself has met one of our bugs, and the others may wait for it in vain.
                 Some(ended) = tasks.join_next(), if !self.stop.is_stopped() => {
                     tracing::error!(bug = ?ended.err(), "a worker has ended by itself, please report it; all workers start again");
                     tasks.shutdown().await;
@@ -121,7 +121,7 @@ impl Daemon {
         Ok(())
     }
 
-    /// Before there is a database, too: why there is none is what people ask then.
+    /// Answers before there is a database, too: operators then ask why there is none.
     fn be_asked(&mut self, settings: &InForce, supervisor: &Supervisor, failures: &Failures) {
         let Some(door) = self.door.take() else {
             return;

@@ -1,4 +1,4 @@
-//! Waiting for a database that can be worked with, and looking whether it is one.
+//! Waits for a database that a daemon can work with, and checks whether it is one.
 
 use std::time::Duration;
 
@@ -12,13 +12,13 @@ use crate::{
     worker::backoff::Backoff,
 };
 
-/// How long the service manager hears nothing while the database is asked. Far below `TimeoutStartSec` and `WatchdogSec`
-/// of the unit: an address that swallows everything is found out only after `database.connect_timeout_s`.
+/// How long the service manager hears nothing while the database is asked. Far below `TimeoutStartSec` and
+/// `WatchdogSec` of the unit: an address that swallows everything is noticed only after `database.connect_timeout_s`.
 const LONGEST_SILENCE: Duration = Duration::from_secs(5);
 
 impl Daemon {
-    /// A server that is not there yet, after a boot or during its restart, is waited for: a crash loop would
-    /// only hide what is going on. Nothing comes back if it is time to stop first.
+    /// A server that is not there yet, after a boot or during its restart, is waited for: a crash loop would only hide
+    /// what is going on. Returns nothing if it is time to stop first.
     pub(super) async fn wait_for_site(
         &self,
         supervisor: &Supervisor,
@@ -51,7 +51,7 @@ impl Daemon {
         }
     }
 
-    /// While the site migrates there is nothing to start with: its tables may be missing. Said once.
+    /// While the site migrates there is nothing to start with: its tables may be missing. Reported once.
     async fn wait_for_resume(
         &self,
         supervisor: &Supervisor,
@@ -82,7 +82,7 @@ impl Daemon {
     }
 }
 
-/// Has the service manager know that the daemon is alive while it waits for an answer.
+/// Lets the service manager know that the daemon is alive while it waits for an answer.
 async fn telling<T>(supervisor: &Supervisor, looking: impl Future<Output = T>) -> T {
     let mut looking = std::pin::pin!(looking);
     loop {

@@ -1,4 +1,4 @@
-//! Holds the systemd unit to what the code does: nobody reads it again when a default changes.
+//! Checks the systemd unit against what the code does: nobody reads it again when a default changes.
 
 use super::LONGEST_STOP;
 use crate::settings::Settings;

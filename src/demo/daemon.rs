@@ -86,7 +86,8 @@ impl Daemon {
     }
 }
 
-// What a site would set: nothing but the connection. Only the purge runs more often, so that nobody waits for it.
+// What a site would set: nothing but the connection. Only the purge runs more often, so that the story does not wait
+// for it.
 fn settings(url: &str) -> Settings {
     let mut settings = Settings {
         purge: Purge {

@@ -25,7 +25,7 @@ pub enum Error {
         "not all of what was shown is true: {0}; this is a defect of session-reaper, please report it"
     )]
     Untrue(String),
-    /// Somebody asked the demo to stop.
+    /// The demo was asked to stop.
     #[error("stopped before the end of the demo, so it has shown nothing")]
     Stopped,
 }

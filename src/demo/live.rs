@@ -1,5 +1,5 @@
-//! After the story, on a terminal: the site stays up for whoever wants to try it by hand, and what happens
-//! on it is told as it happens.
+//! After the story, on a terminal: the site stays up for anyone who wants to try it by hand, and what happens on it is
+//! told as it happens.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -14,9 +14,9 @@ use crate::settings::Environment;
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Long enough to look for the sessions that are gone, short enough to try again soon.
 const BACK_AFTER: Duration = Duration::from_secs(15);
-/// A revocation that is open for longer than this waits for somebody.
+/// A revocation that is open for longer than this is being held up.
 const WAITS_AFTER_S: f64 = 1.0;
-/// What everybody has after coming back.
+/// How many sessions each user has after coming back.
 const SESSIONS_EACH: usize = 2;
 
 /// What has been told already.
@@ -53,7 +53,7 @@ pub async fn watch(stage: &Stage, url: &str) -> Result<(), Error> {
 fn invite(stage: &Stage, url: &str) {
     let narrator = &stage.narrator;
     narrator.heading("Try it yourself, in another terminal");
-    // Whoever ran the demo with sudo cannot enter the socket's directory as themselves.
+    // A user who ran the demo with sudo cannot enter the socket's directory as themselves.
     let environment = Environment::of_process();
     let sudo = environment.get("SUDO_USER").map_or("", |_| "sudo ");
     narrator.act(&format!("{sudo}psql '{url}'"));
@@ -75,7 +75,7 @@ fn invite(stage: &Stage, url: &str) {
     narrator.say("\n  What happens is told here. Ctrl-C ends it and leaves nothing behind.\n");
 }
 
-/// Logs everybody in who has a name and no session; returns how many.
+/// Logs in every user who has a name and no session; returns how many.
 async fn come_back(stage: &Stage) -> Result<usize, Error> {
     let rows = stage
         .observer

@@ -1,11 +1,11 @@
 //! `session-reaper demo`: a throw-away server, a site on it, and the story told on both.
 //!
-//! What it prints with a tick has been checked against the database, and what it prints as a number has been
-//! measured: it succeeds only if what it showed really happened. On a terminal it then stays up for whoever
-//! wants to try. However it ends, nothing is left behind.
+//! What it prints with a tick has been checked against the database, and what it prints as a number has been measured:
+//! it succeeds only if what it showed really happened. On a terminal it then stays up for anyone who wants to try it.
+//! However it ends, nothing is left behind.
 //!
-//! The throw-away server and the example site are no part of the daemon: they can be reached, hidden from the documentation,
-//! because the integration tests stand on them, too.
+//! The throw-away server and the example site are no part of the daemon: they can be reached, though hidden from the
+//! documentation, because the integration tests build on them, too.
 
 mod daemon;
 mod database;

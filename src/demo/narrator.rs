@@ -29,7 +29,7 @@ impl Narrator {
         self.say(&format!("\n{}", self.styled(Style::new().bold(), text)));
     }
 
-    /// What somebody does, as they would type it.
+    /// What a person does, as they would type it.
     pub fn act(&self, text: &str) {
         self.say(&format!(
             "  {}",
@@ -82,7 +82,7 @@ pub fn count(number: usize, thing: &str) -> String {
     wording::count(number as u64, thing)
 }
 
-/// A duration as precise as anybody reads it.
+/// A duration as precisely as people read it.
 pub fn time(duration: Duration) -> String {
     let ms = duration.as_secs_f64() * 1000.0;
     match ms {

@@ -75,7 +75,7 @@ fn waiting<'a>(patient: &'a Patient<'_>) -> impl Iterator<Item = Opinion> + 'a {
 async fn outside(settings: &settings::Cache, patient: &Patient<'_>) -> Vec<Opinion> {
     let mut opinions = match ask(settings).await {
         Ok(who) => ok(format!("{who} confirms evictions")),
-        // The service may read a file that whoever asks may not.
+        // The service may read a file that the caller is not allowed to read.
         Err(cache::Error::NotReadable { file, .. }) => warn("cache.not_asked", "", format!(
             "not asked, because this user may not read {file}: run doctor as one who may, such as root; `session-reaper status` says how the daemon fares"
         )),

@@ -1,9 +1,9 @@
-//! Whether the last revocation of the daemon's own worked.
+//! Whether the daemon's own last revocation worked.
 
 use super::{Opinion, Patient, ok, warn};
 use crate::{connection::Error, wording::lasting};
 
-/// So many runs may be missed before somebody should know: one may fall into a restart.
+/// This many runs may be missed before the operator should know: one may fall into a restart.
 const MISSED: u64 = 3;
 
 pub(super) async fn canary(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {

@@ -1,4 +1,4 @@
-//! The way to the database, and who goes it.
+//! The way to the database, and who takes it.
 
 use std::time::Duration;
 

@@ -28,7 +28,7 @@ pub(super) async fn version(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error
     }
 }
 
-/// Those of the daemon, for the role that asks.
+/// The daemon's rights, for the role that asks.
 pub(super) async fn rights(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     match schema::missing_rights(patient.client, None, &patient.settings.site).await? {
         None => ok("this role may do what a daemon does"),
@@ -45,7 +45,7 @@ pub(super) async fn functions(patient: &Patient<'_>) -> Result<Vec<Opinion>, Err
         Err(schema::Error::Connection(error)) => return Err(error),
         Err(error) => return fail("functions.differ", mend_of(&error), error.to_string()),
     };
-    // Settings without the cache that was installed make other functions; that is the cache's finding.
+    // Settings without the cache that was installed make different functions; that is the cache's finding.
     if site.is_cached != schema::evicts(patient.client).await? {
         return Ok(Vec::new());
     }
@@ -64,7 +64,7 @@ pub(super) async fn functions(patient: &Patient<'_>) -> Result<Vec<Opinion>, Err
 }
 
 /// What the installation was made with: sessions that the functions count as expired by another column or zone would be
-/// purged in another way than they are counted.
+/// purged differently from how they are counted.
 pub(super) async fn settings(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let Ok(site) = &patient.site else {
         return Ok(Vec::new());
@@ -131,8 +131,8 @@ fn opinion_of(fault: &schema::Error) -> Opinion {
     Opinion::new(Verdict::Fail, id, mend_of(fault), fault.to_string())
 }
 
-/// The command that a sentence names: it stands between backticks, or is the statement at its end. None where which one is
-/// right depends on what happened.
+/// The command that a sentence names: it is between backticks, or is the statement at its end. None where the right
+/// command depends on what happened.
 fn mend_of(fault: &schema::Error) -> String {
     if let schema::Error::OtherSite { .. } | schema::Error::NoCast { .. } = fault {
         return String::new();

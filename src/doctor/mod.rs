@@ -1,7 +1,7 @@
-//! Looks for what keeps sessions from ending, or will, and says what to do about it. Changes nothing.
+//! Looks for what keeps sessions from ending, or will, and reports what to do about it. Changes nothing.
 //!
 //! A check is a line in [`CHECKS`] and a function that returns what it found. It looks through the [`Patient`]'s
-//! connection, so what it finds holds for the role that asks: best that of the daemon. What it may find is listed in
+//! connection, so what it finds holds for the role that asks: best the daemon's. What it may find is listed in
 //! [`FINDINGS`](crate::settings::FINDINGS), and explained in `docs/doctor.md`.
 
 mod cache;
@@ -50,7 +50,7 @@ pub struct Finding {
     pub verdict: Verdict,
     /// What was found, and what to do about it. No secret, and no session key (P7).
     pub says: String,
-    /// The command that mends it, of a shell or in SQL; none where it takes more than one, or somebody's decision.
+    /// The command that mends it, of a shell or in SQL; none where it takes more than one, or a person's decision.
     pub mend: Option<String>,
     /// Whether the operator knows of it, by `doctor.silence`: then it does not count.
     pub silenced: bool,
@@ -155,7 +155,7 @@ async fn connect_and_examine(
 }
 
 impl Check {
-    /// One that cannot look has found something, too: usually a missing right.
+    /// A check that cannot look has found something, too: usually a missing right.
     async fn findings(&self, patient: &Patient<'_>) -> Vec<Finding> {
         let opinions = match (self.look)(patient).await {
             Ok(opinions) => opinions,

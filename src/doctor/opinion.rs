@@ -25,7 +25,7 @@ impl Opinion {
         }
     }
 
-    /// Something is not. Where no single command mends it, that one is empty.
+    /// Something is not well. Where no single command mends it, `mend` is empty.
     pub fn new(
         verdict: Verdict,
         id: &'static str,

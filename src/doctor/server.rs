@@ -1,4 +1,4 @@
-//! The server: what it is, and which of its settings are felt here.
+//! The server: what it is, and which of its settings matter here.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -8,7 +8,7 @@ use crate::connection::Error;
 /// Major versions that this release was tried on.
 const TRIED: std::ops::RangeInclusive<i32> = 14..=18;
 
-/// Beyond that, a schedule is felt to be off.
+/// Beyond that, a schedule is noticeably off.
 const MOST_SKEW_S: f64 = 2.0;
 
 pub(super) async fn version(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
@@ -132,7 +132,7 @@ pub(super) async fn publications(patient: &Patient<'_>) -> Result<Vec<Opinion>, 
     }
 }
 
-/// Under it ordinary triggers do not fire, so a password that is written so ends nothing.
+/// Under it ordinary triggers do not fire, so a password that is written under it ends nothing.
 pub(super) async fn replication_role(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let row = patient
         .client
@@ -168,7 +168,7 @@ pub(super) async fn replication_role(patient: &Patient<'_>) -> Result<Vec<Opinio
     }
 }
 
-/// Which sessions are older than a change the server decides alone; the purge's schedule is the daemon's.
+/// The server alone decides which sessions are older than a change; the purge's schedule is the daemon's.
 pub(super) async fn clock(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let seconds = || {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);

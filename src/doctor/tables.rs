@@ -3,7 +3,7 @@
 use super::{Opinion, Patient, Verdict, ok, warn};
 use crate::{connection::Error, schema::quote_identifier};
 
-/// So many sessions are looked at.
+/// How many sessions are looked at.
 const LOOKED_AT: i64 = 10_000;
 
 /// Fewer sessions that all look alike are no sign of anything.
@@ -12,7 +12,7 @@ const TELLING: i64 = 20;
 /// Fewer dead rows slow nothing down.
 const MANY_DEAD: f64 = 10_000.0;
 
-/// A wrong column, zone or lifetime shows in what it says of everybody: nobody is logged in, or nobody ever leaves.
+/// A wrong column, zone or lifetime shows across all sessions: no user seems logged in, or none ever leaves.
 pub(super) async fn expiry(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let Ok(site) = &patient.site else {
         return Ok(Vec::new());
@@ -159,7 +159,7 @@ pub(super) async fn autovacuum(patient: &Patient<'_>) -> Result<Vec<Opinion>, Er
     Ok(opinions)
 }
 
-/// Three times what it waits for: it comes once a minute and takes a while.
+/// Three times what autovacuum waits for: it comes once a minute and takes a while.
 fn of_table(table: String, dead: f64, is_off: bool, waits_for: f64) -> Option<Opinion> {
     let mend = format!("vacuum {table}");
     if is_off {

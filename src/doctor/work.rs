@@ -3,12 +3,12 @@
 use super::{Opinion, Patient, Verdict, fail, ok, warn};
 use crate::{connection::Error, purge::purger::Purger};
 
-/// A revocation that is open for longer waits for somebody.
+/// A revocation that is open for longer is being held up.
 const LONG_S: f64 = 60.0;
 
 const PURGE: &str = "session-reaper purge";
 
-/// Without a purge for this long, nobody purges.
+/// Without a purge for this long, no daemon purges.
 const PURGE_OVERDUE_S: f64 = 3600.0;
 
 pub(super) async fn daemon(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
@@ -82,7 +82,7 @@ pub(super) async fn workers(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error
     Ok(opinions)
 }
 
-/// What nobody has read, nobody can end.
+/// Sessions that no daemon has read cannot be ended.
 pub(super) async fn linking(patient: &Patient<'_>) -> Result<Vec<Opinion>, Error> {
     let (Ok(site), Some(status)) = (&patient.site, &patient.status) else {
         return Ok(Vec::new());

@@ -1,10 +1,10 @@
 //! Has the cache beside the session table forget what has been deleted there (P5).
 //!
-//! A cached session is answered without asking the table. Whoever deletes its row notes the key, in the transaction that
-//! deletes; once that has committed, the key is evicted, and after a grace once more, since a request that had read the
-//! row before may have filled the cache meanwhile. Until the cache has confirmed both, the revocation that ended the
-//! session does not settle. What is still to be evicted stands in the database: a cache that is down, a restart of the
-//! daemon or its death lose nothing.
+//! The cache answers for a cached session without asking the table. The transaction that deletes the session's row
+//! notes the key. Once that has committed, the key is evicted, and after a grace once more, since a request that had
+//! read the row before may have filled the cache meanwhile. Until the cache has confirmed both, the revocation that
+//! ended the session does not settle. What is still to be evicted is in the database: a cache that is down, a restart
+//! of the daemon or its death loses nothing.
 
 use std::time::{Duration, Instant};
 
@@ -18,14 +18,14 @@ use crate::{
 
 const NO_CACHE: &str = "sessions wait to be evicted, and this daemon knows of no cache: name it in [cache], or run `session-reaper migrate` without one";
 
-/// How long a session that the app is writing into its table of a cache is left alone.
+/// How long a session is left alone while the app is writing it into a cache that is a table.
 const WHILE_LOCKED: Duration = Duration::from_millis(50);
 
 /// Evicts; see the module.
 pub struct Evictor {
     database: Database,
     settings: InForce,
-    /// Told when something is done with, which a revocation may have waited for.
+    /// Told when an eviction is done that a revocation may have waited for.
     settler: Bell,
     /// The cache as it was last opened, and by which settings.
     opened: Option<(settings::Cache, Cache)>,
@@ -96,10 +96,10 @@ impl Evictor {
         }
     }
 
-    /// Installed with a cache and started without one: what is noted for it would keep revocations open for ever, and
-    /// nobody knew why.
+    /// Installed with a cache and started without one: what is noted for the cache would keep revocations open for
+    /// ever, and the operator would not know why.
     async fn look_for_a_mistake(&mut self, settings: &Settings) -> Result<Duration, Error> {
-        // Without a cache, the daemon's role may look at the list and not take from it.
+        // Without a cache, the daemon's role may look at the list but not take from it.
         if !pending::is_any(&self.database).await? {
             return Ok(Duration::from_secs(settings.listen.poll_interval_s));
         }
@@ -131,7 +131,7 @@ impl Evictor {
         // The settings have been checked at the start and at every reload.
         let names = Names::of(settings);
         let pieces = names.as_ref().map_or(&[][..], Names::pieces);
-        // As many as ever: those that cannot be deleted come first, and must not be all that there is.
+        // As many as ever: those that cannot be deleted come first, and must not fill the whole batch.
         let due = take(&self.database, settings, BATCH_KEYS).await?;
         if due.session_keys.is_empty() {
             return Ok(self.rest(settings));
@@ -142,7 +142,7 @@ impl Evictor {
                 "an entry cannot be deleted from the table, or not in time, perhaps because of a trigger of the site's (SQLSTATE {sqlstate})"
             );
             pending::failed(&self.database, &sentence).await?;
-            // The others are evicted, and what waited for these alone may settle.
+            // The others are evicted, and a revocation that waited only for those may settle.
             self.settler.ring();
             return Ok(self.failed(&sentence));
         }
@@ -153,7 +153,7 @@ impl Evictor {
         Ok(Duration::ZERO)
     }
 
-    /// Until somebody else than the daemon may have deleted a session, or a grace has passed.
+    /// Until the app or another client may have deleted a session, or a grace has passed.
     fn rest(&self, settings: &settings::Cache) -> Duration {
         Duration::from_secs(settings.poll_interval_s)
     }
@@ -170,7 +170,7 @@ impl Evictor {
         }
     }
 
-    /// Said less and less often. Returns how long to rest.
+    /// Logged less and less often. Returns how long to rest.
     fn failed(&mut self, error: &str) -> Duration {
         let rest = self.pace.next();
         let (_, attempts) = self.failing.get_or_insert((Instant::now(), 0));
@@ -187,7 +187,7 @@ impl Evictor {
     }
 }
 
-/// What is due, without what no entry can be called by.
+/// What is due, without keys that no entry's name can contain.
 async fn take(
     database: &Database,
     settings: &settings::Cache,

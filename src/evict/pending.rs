@@ -10,14 +10,14 @@ use crate::{
 /// Most keys in one go.
 pub const BATCH_KEYS: u32 = 10_000;
 
-/// Sessions that are due. They have left the database for the cache's sake alone, and are shown nowhere (P7).
+/// Sessions that are due. Their keys have left the database only for the cache's sake, and are shown nowhere (P7).
 #[derive(Default)]
 pub struct Due {
     ids: Vec<i64>,
     are_last: Vec<bool>,
     /// Their keys.
     pub session_keys: Vec<String>,
-    /// Those whose keys are no text that could be in the name of an entry.
+    /// Those whose keys are not text that an entry's name could contain.
     nameless: Vec<i64>,
 }
 
@@ -60,7 +60,7 @@ pub async fn take(database: &Database, most: u32, grace_s: u64) -> Result<Due, E
     Ok(due)
 }
 
-/// Counts those that no entry can be called by, and is done with them: they would be due for ever.
+/// Counts those whose keys no entry's name can contain, and is done with them: otherwise they would be due for ever.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.
@@ -111,14 +111,14 @@ pub async fn failed(database: &Database, error: &str) -> Result<(), Error> {
 /// What became of a batch in a cache that is a table.
 #[derive(Default)]
 pub struct Evicted {
-    /// Entries that somebody held; they are tried again.
+    /// Entries that another transaction held; they are tried again.
     pub postponed: i64,
     /// SQLSTATE of what keeps an entry from being deleted.
     pub refused: Option<String>,
 }
 
-/// The same where the cache is a table of this database; it calls an entry by these texts around a session's key. One that
-/// cannot be deleted, or not in time, stays due, and holds up no other.
+/// The same where the cache is a table of this database; it names an entry by these texts around a session's key. An
+/// entry that cannot be deleted, or not in time, stays due, and holds up no other.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.

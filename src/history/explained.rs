@@ -1,4 +1,4 @@
-//! What the age rule says of each session of one user.
+//! What the age rule decides for each session of one user.
 
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
@@ -17,7 +17,7 @@ pub struct Session {
     pub expires_at: Option<String>,
     /// Whether it has expired and waits for the purge.
     pub is_expired: bool,
-    /// The revocation that decides over it; none where nobody has asked for anything.
+    /// The revocation that decides over it; none where nothing was asked for.
     pub revocation: Option<i64>,
     /// `ends`, `left_over`, `kept`, `own`, `newer` or `nothing_asked`.
     pub verdict: String,

@@ -1,4 +1,5 @@
-//! What has been asked for, what came of it, and what an open revocation waits for: read for people, changed by nobody.
+//! What has been asked for, what came of it, and what an open revocation waits for: read for people, never changed
+//! here.
 
 pub mod explained;
 mod words;
@@ -34,7 +35,7 @@ pub struct Entry {
     pub sessions_ended: i64,
     /// Seconds from the change until its sessions had first been looked for and deleted.
     pub revoked_after_s: Option<f64>,
-    /// Seconds from the change until no older session could come any more.
+    /// Seconds from the change until no older session could appear any more.
     pub settled_after_s: Option<f64>,
     /// Whether it settled without a transaction that stayed open for too long.
     pub waited_out: bool,
@@ -54,7 +55,7 @@ pub struct Cause {
 /// Which revocations to read.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted<'a> {
-    /// Those that concern this user: his own, and everybody's.
+    /// Those that concern this user: the user's own, and everybody's.
     pub user: Option<&'a str>,
     /// Those of at most this age, in seconds.
     pub since_s: Option<f64>,

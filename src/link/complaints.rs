@@ -1,16 +1,16 @@
-//! Saying once what is wrong with session data.
+//! Reports once what is wrong with session data.
 
 use std::{
     collections::BTreeSet,
     sync::{Arc, Mutex, PoisonError},
 };
 
-/// What has been complained of. Clones are one.
+/// What has been reported. Clones are one.
 #[derive(Clone, Default)]
 pub(super) struct Complaints(Arc<Mutex<BTreeSet<&'static str>>>);
 
 impl Complaints {
-    /// Says once what cannot be read, and never shows it (P7). `status` has the counts.
+    /// Reports once what cannot be read, and never shows it (P7). `status` has the counts.
     pub(super) fn tell(&self, reasons: &[&'static str]) {
         // A worker that panicked while it held this had changed nothing.
         let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);

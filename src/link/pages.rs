@@ -12,13 +12,13 @@ use crate::{
     worker::halving::Halves,
 };
 
-/// Sessions of a page of the table whose links do not say whose they are, and what was found in them.
+/// Sessions of a page of the table whose links do not tell whose they are, and what was found in them.
 #[derive(Debug, Default)]
 pub struct Unlinked {
     page: i64,
     /// Handles of the sessions.
     digests: Vec<Vec<u8>>,
-    /// Digests of their data: a link is taken away only while that is what stands there.
+    /// Digests of their data: a link is taken away only while the session still holds that data.
     seen: Vec<Option<Vec<u8>>>,
     /// What was found in each; nothing where a column is null.
     pub found: Vec<Option<Found>>,
@@ -72,8 +72,9 @@ pub async fn claim_page(
     Ok(Claim::Page(unlinked))
 }
 
-/// Links the sessions of the page that was claimed in this transaction, so many at once, and unlinks those that are nobody's; returns how
-/// many it had, linked or not. What cannot be read says nothing of its link, nor does what the database refuses to link.
+/// Links the sessions of the page that was claimed in this transaction, so many at once, and unlinks those that have no
+/// user. Returns how many sessions the page had, linked or not. A session that cannot be read tells nothing about its
+/// link, nor does one that the database refuses to link.
 pub async fn link_page(
     transaction: &Transaction<'_>,
     page: &mut Unlinked,

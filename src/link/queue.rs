@@ -1,5 +1,5 @@
-//! The queue of pending links: takes writes of sessions off it, and links what is found in them. The session table itself is
-//! `pages.rs`'s.
+//! The queue of pending links: takes writes of sessions off it, and links what is found in them. The session table
+//! itself is the business of `pages.rs`.
 //!
 //! Keys never leave the database: data comes with a handle, and what was found in it goes back with that (P7). Data is
 //! read as it arrives, so that a batch of large sessions takes no more memory than one of them.
@@ -22,7 +22,7 @@ pub struct Pending {
     places: Vec<String>,
     /// What was found in each one's session; nothing where that is gone.
     pub found: Vec<Option<Found>>,
-    /// Up to where the queue is empty once these are done; none if there was more than asked for.
+    /// Up to where the queue is empty once these are done; none if there was more than was asked for.
     drained_to: Option<String>,
     /// Whether there was no more.
     pub is_all: bool,
@@ -47,7 +47,7 @@ pub async fn take_pending_links(
         &[&most, &anew, &MOST_BYTES],
         |row| {
             let session: i64 = row.get(1);
-            // Rows of one session stand together, and the first one has its data.
+            // Rows of one session come together, and the first one has its data.
             let found = if last_session == Some(session) {
                 pending.found.last().cloned().flatten()
             } else {
@@ -96,8 +96,8 @@ pub struct Linked {
     pub postponed: i64,
 }
 
-/// Takes the rows off the queue, so many at once, and links the sessions that have a user. One that the database refuses to link is counted
-/// and taken off, too, like one that cannot be read: it would be tried for ever.
+/// Takes the rows off the queue, so many at once, and links the sessions that have a user. One that the database
+/// refuses to link is counted and taken off, too, like one that cannot be read: otherwise it would be tried for ever.
 pub async fn link_pending(
     transaction: &Transaction<'_>,
     pending: &mut Pending,
@@ -136,7 +136,7 @@ async fn try_to_link(
     let found = &pending.found[part.clone()];
     let kinds: Vec<i8> = found.iter().map(kind).collect();
     let users: Vec<Option<&[u8]>> = found.iter().map(|found| user(found.as_ref())).collect();
-    // Where there was more, the next look begins where this one did; where some have failed, too.
+    // Where there was more, or some have failed, the next look begins where this one did.
     let is_whole = part.len() == pending.places.len();
     let drained_to = pending
         .drained_to

@@ -15,7 +15,7 @@ use crate::{
 /// its disk nor a statement's time.
 pub const MOST_BYTES: i32 = 16 << 20;
 
-/// What stands in a row that was handed out: its data, and whether the database refused to.
+/// What a row that was handed out holds: its data, and whether the database refused to hand that out.
 pub fn look(
     row: &Row,
     data: usize,

@@ -14,7 +14,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::settings::ListenOn;
 
-/// It could not be opened.
+/// The door could not be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {place}, which metrics.listen names: {reason}; {advice}")]
 pub struct Error {
@@ -23,7 +23,7 @@ pub struct Error {
     advice: &'static str,
 }
 
-/// One that is open.
+/// An open door.
 pub struct Door(Kind);
 
 enum Kind {
@@ -31,7 +31,7 @@ enum Kind {
     Socket(UnixListener, PathBuf),
 }
 
-/// The same in the runtime of who answers.
+/// The same in the runtime of the responder.
 pub enum Waiting {
     /// On an address.
     Address(tokio::net::TcpListener),
@@ -39,7 +39,7 @@ pub enum Waiting {
     Socket(tokio::net::UnixListener, PathBuf),
 }
 
-/// Somebody who has come in.
+/// A client that has come in.
 pub trait Visitor: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Visitor for T {}
@@ -48,7 +48,7 @@ impl Door {
     /// Opens it, so that nothing of it is left to fail later.
     ///
     /// # Errors
-    /// Where somebody else has the place, or it is not ours to take.
+    /// Where another process has the place, or we are not allowed to take it.
     pub fn open(on: &ListenOn) -> Result<Self, Error> {
         match on {
             ListenOn::Address(address) => TcpListener::bind(address)
@@ -90,8 +90,8 @@ impl Door {
     }
 }
 
-/// What a daemon that died has left behind is taken away; what somebody listens on is not. Everybody may connect, as to a
-/// port: who gets there is decided by the directory.
+/// A socket that a dead daemon has left behind is removed; one that a process listens on is not. Every user may connect,
+/// as to a port: the directory decides who gets there.
 fn bind_socket(path: &Path) -> io::Result<UnixListener> {
     let is_left_over = fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket())
         && UnixStream::connect(path).is_err();
@@ -105,7 +105,7 @@ fn bind_socket(path: &Path) -> io::Result<UnixListener> {
 }
 
 impl Waiting {
-    /// The next one who comes in.
+    /// The next client that comes in.
     ///
     /// # Errors
     /// Those of the operating system, such as too many open files; the next one may fare better.

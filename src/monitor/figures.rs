@@ -64,7 +64,7 @@ fn register_time(registry: &mut Registry, name: &str, help: &str, at: SystemTime
     registry.register(name, help, ConstGauge::new(seconds(at)));
 }
 
-/// Since 1970; a clock before that says so by being 0.
+/// Since 1970; a clock before that gives 0.
 fn seconds(at: SystemTime) -> f64 {
     at.duration_since(SystemTime::UNIX_EPOCH)
         .map_or(0.0, |since| since.as_secs_f64())

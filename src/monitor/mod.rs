@@ -1,7 +1,7 @@
-//! Answers over HTTP how the daemon is, for Prometheus, for whoever restarts it, and for people.
+//! Answers over HTTP how the daemon is, for Prometheus, for what restarts it, and for people.
 //!
-//! On a thread and a database connection of its own: no worker ever waits for it, whoever asks and however often. What it
-//! is asked is bounded in number, size and time, and changes nothing. Nothing that happens here ends the daemon.
+//! It has its own thread and database connection: no worker ever waits for it, however often any client asks. Requests
+//! are bounded in number, size and time, and change nothing. Nothing that happens here ends the daemon.
 
 mod door;
 mod figures;
@@ -41,13 +41,13 @@ const MOST_BYTES: usize = 16 * 1024;
 
 const MOST_HEADERS: usize = 64;
 
-/// Whoever has not said by then what he wants is not waited for.
+/// A client that has not sent its request by then is not waited for.
 const LONGEST_REQUEST: Duration = Duration::from_secs(5);
 
-/// From coming in to leaving: a look that waits for another one, and a reader that takes its time.
+/// From coming in to leaving, including a look that waits for another one and a reader that takes its time.
 const LONGEST_VISIT: Duration = Duration::from_secs(15);
 
-/// What it tells of.
+/// What it reports on.
 pub struct Subject {
     /// Where to look.
     pub target: Target,
@@ -123,7 +123,7 @@ async fn serve(waiting: &Waiting, responder: &Arc<Responder>) {
     }
 }
 
-/// One request a connection: so nobody stays.
+/// One request per connection, so that no client stays.
 async fn receive(visitor: Box<dyn Visitor>, responder: Arc<Responder>, has_asked: Arc<AtomicBool>) {
     let service = service_fn(move |request| {
         has_asked.store(true, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! Looks into the database for those who ask: one look at a time, on a connection of its own, so that no worker ever waits
-//! for it, and not again before the last one has got a little old.
+//! Looks into the database for clients: one look at a time, on its own connection, so that no worker ever waits for it. It
+//! does not look again before the last look has become a little old.
 
 use std::{
     panic::resume_unwind,
@@ -24,28 +24,28 @@ use crate::{
     worker::InForce,
 };
 
-/// How long one look may take: whoever scrapes gives up after ten seconds.
+/// How long one look may take: a scraper gives up after ten seconds.
 const PATIENCE: Duration = Duration::from_secs(8);
 
-/// How long one statement of it may take: what takes longer is left out, and the rest is told.
+/// How long one statement of it may take: what takes longer is left out, and the rest is reported.
 const LONGEST_STATEMENT: Duration = Duration::from_secs(2);
 
-/// How long what was seen is good enough at least.
+/// The shortest time for which a look is good enough.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// At most so much of the time is spent looking, where a look takes long because there is much to count.
+/// At most one part in this many of the time is spent looking, where a look takes long because there is much to count.
 const SHARE: u32 = 10;
 
-/// Longer than that nobody waits for news.
+/// The longest time for which a look is good enough.
 const STALE: Duration = Duration::from_secs(30);
 
-/// A connection is opened anew so often: behind the same name there may be another server by then.
+/// How often the connection is opened anew: behind the same name there may be another server by then.
 const RENEWED_AFTER: Duration = Duration::from_secs(60);
 
-/// So many revocations are shown.
+/// How many revocations are shown.
 const SHOWN: i64 = 20;
 
-/// And so many drawn.
+/// And how many are drawn.
 const PLOTTED: i64 = 200;
 
 /// Looks; see the module.
@@ -65,11 +65,11 @@ struct Seen {
 pub struct Sight {
     /// When.
     pub at: SystemTime,
-    /// How it stands, or why that is not known.
+    /// The state, or why it is not known.
     pub view: Result<View, Blind>,
 }
 
-/// How it stands.
+/// The state.
 pub struct View {
     /// What `status` shows.
     pub status: Status,
@@ -90,7 +90,7 @@ pub struct Blind {
 }
 
 impl Observer {
-    /// One that has not looked yet.
+    /// An observer that has not looked yet.
     pub fn new(target: Target, settings: InForce) -> Self {
         Self {
             target,
@@ -99,16 +99,17 @@ impl Observer {
         }
     }
 
-    /// How it stands now, or stood a moment ago.
+    /// The state now, or a moment ago.
     pub async fn look(self: &Arc<Self>) -> Arc<Sight> {
-        // Whoever asks meanwhile waits here, and is told the same.
+        // A client that asks meanwhile waits here, and gets the same answer.
         let seen = Arc::clone(&self.seen).lock_owned().await;
         if let Some((sight, good_until)) = &seen.last
             && Instant::now() < *good_until
         {
             return Arc::clone(sight);
         }
-        // On its own: a visitor who hangs up does not end it, or each of many would begin another one.
+        // In its own task, so that a visitor who hangs up does not end it; otherwise each of many would begin another
+        // look.
         let observer = Arc::clone(self);
         let looking = tokio::spawn(async move { observer.look_into(seen).await });
         looking

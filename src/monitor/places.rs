@@ -1,4 +1,4 @@
-//! How many are answered at once, and who leaves for somebody else.
+//! How many visits are answered at once, and which one ends to make room for another.
 
 use std::{
     collections::VecDeque,
@@ -15,13 +15,13 @@ use tokio::{
     time::timeout,
 };
 
-/// So many are answered at once; others wait until one has left.
+/// This many are answered at once; others wait until one has left.
 const MOST_AT_ONCE: usize = 32;
 
-/// For so long a visit may say nothing although others wait: its request is on its way.
+/// How long a visit may send nothing although others wait: its request is on its way.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// Who is being answered, the longest first.
+/// The visits that are being answered, the longest first.
 pub struct Places {
     free: Arc<Semaphore>,
     taken: VecDeque<Visit>,
@@ -43,10 +43,10 @@ impl Default for Places {
 }
 
 impl Places {
-    /// Begins a visit, which has to say when it has asked for something.
+    /// Begins a visit, which has to report when it has asked for something.
     ///
-    /// Where all places are taken, the oldest visit that has not asked yet ends for it: connections that are held open and
-    /// say nothing cannot keep a health check from its answer.
+    /// Where all places are taken, the oldest visit that has not asked yet ends to make room: connections that are held
+    /// open and send nothing cannot keep a health check from its answer.
     pub async fn admit<F>(&mut self, visit: impl FnOnce(Arc<AtomicBool>) -> F)
     where
         F: Future<Output: Send> + Send + 'static,

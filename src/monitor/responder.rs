@@ -1,4 +1,4 @@
-//! What is answered to whom: figures, health and the page, to whoever only looks.
+//! What is answered to which request: figures, health and the page, to requests that only read.
 
 use std::{
     convert::Infallible,
@@ -26,10 +26,10 @@ use crate::{
     worker::{InForce, failures::Failures},
 };
 
-/// A worker that keeps the daemon's thread for so long has met a bug: a pass that waits gives it back.
+/// A worker that keeps the daemon's thread for this long has met a bug: a pass that waits gives it back.
 const LONGEST_WITHOUT_PULSE: Duration = Duration::from_secs(30);
 
-/// A heartbeat is sent as long after the last one as it may take to come back; one more is for luck.
+/// A heartbeat may take as long to come back as the interval until the next one is sent; one more is for luck.
 const HEARTBEATS_MISSED: u64 = 3;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -44,7 +44,7 @@ pub struct Responder {
     pub(super) started_at: SystemTime,
     /// Which database, in words.
     pub(super) database: String,
-    /// Whether nobody beyond this machine is meant to ask, so that a request that names another host was brought here.
+    /// Whether only this machine is meant to ask: then a request that names another host was lured here.
     pub(super) is_local: bool,
     pub(super) shows_page: bool,
 }
@@ -52,7 +52,7 @@ pub struct Responder {
 type Answer = Response<Full<Bytes>>;
 
 impl Responder {
-    /// To one request, whose body nobody reads.
+    /// Answers one request; its body is not read.
     pub async fn answer<B>(self: Arc<Self>, request: Request<B>) -> Result<Answer, Infallible> {
         let (head, _) = request.into_parts();
         let mut answer = self.answer_to(&head).await;
@@ -159,7 +159,7 @@ impl Responder {
     }
 }
 
-/// A page of somebody else's whose name leads to this machine could otherwise have a browser here read it for him.
+/// Otherwise a foreign page whose name leads to this machine could have a browser here read our answers for it.
 fn is_for_this_machine(head: &Parts) -> bool {
     let Some(host) = head.headers.get(header::HOST) else {
         return true;

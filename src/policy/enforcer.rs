@@ -1,8 +1,9 @@
-//! Holds sessions against the policies, a piece at a time, and rests in between, so that nobody notices (P6).
+//! Checks sessions against the policies, a piece at a time, and rests in between, so that the site does not notice
+//! (P6).
 //!
-//! New logins are looked at once a second, which is where one is too many; what may have become too old, every
-//! `policy.check_interval_s`; and everything now and then, because a login that was committed late, or a session that
-//! somebody held, has been passed over.
+//! New logins are looked at once a second, because a login is what makes one session too many. What may have become too
+//! old is looked at every `policy.check_interval_s`. Everything is looked at now and then, because a login that was
+//! committed late, or a session that was locked, has been passed over.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +21,8 @@ use crate::{
 /// How often new logins are looked at.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Logins take no longer, as a rule, so this far back one may have been committed since the last look.
+/// As a rule a login takes no longer, so one that began up to this long ago may have been committed since the last
+/// look.
 const OVERLAP: Duration = Duration::from_secs(10);
 
 /// How often everything is looked at.
@@ -32,7 +34,7 @@ pub struct Enforcer {
     settings: InForce,
     /// Users may have so many sessions that a whole piece takes longer than a statement may.
     size: Size,
-    /// The rules that were looked by so far: others begin anew.
+    /// The rules that were applied so far: with others, everything begins anew.
     rules: String,
     /// Through the newest links, again and again.
     fresh: Walk,
@@ -165,7 +167,8 @@ impl Enforcer {
             tracing::info!(sessions = piece.ended, "ended by policy");
         }
         let newest = piece.reached.map(|reached| reached - OVERLAP);
-        // From where the server's clock has been set back, new logins would be behind it: everything is looked at once more.
+        // If the server's clock has been set back, new logins would be behind this point: everything is looked at once
+        // more.
         self.fresh.reached = self.fresh.reached.max(newest).filter(|at| *at <= piece.now);
         Ok(walk.behind(&piece))
     }

@@ -1,6 +1,7 @@
 //! How many sessions a user may have, and for how long: ends what is beyond that, by revocations that `history` shows.
 //!
-//! The rules are settings, and are held against the links in the database (`sql/policy.sql`), in pieces with rests in between.
+//! The rules are settings, and are checked against the links in the database (`sql/policy.sql`), in pieces with rests
+//! in between.
 
 pub mod enforcer;
 pub mod over;

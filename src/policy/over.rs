@@ -1,4 +1,4 @@
-//! Who would be logged out, were the policies enforced now.
+//! Who would be logged out if the policies were enforced now.
 
 use std::time::SystemTime;
 

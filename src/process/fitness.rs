@@ -1,14 +1,14 @@
-//! Whether revoking comes to anything. A daemon that hears of every change and can end no session does not serve.
+//! Whether revoking achieves anything. A daemon that hears of every change and can end no session does not serve.
 
 use std::sync::{
     Arc,
     atomic::{AtomicU32, Ordering},
 };
 
-/// Passes that have to fail in a row. One may fail for the sake of a single revocation.
+/// Passes that have to fail in a row. One may fail because of a single revocation.
 const MOST_FAILURES: u32 = 3;
 
-/// Shared by the revoker, who notes how its passes go, and the listener, whose connection claims to serve (P4).
+/// Shared by the revoker, which notes how its passes go, and the listener, whose connection claims to serve (P4).
 #[derive(Clone, Debug, Default)]
 pub struct Fitness(Arc<AtomicU32>);
 

@@ -1,5 +1,5 @@
-//! Whether the daemon's own thread gets to run. Whoever asks from another thread would get an answer even if a worker never
-//! gave the thread back.
+//! Whether the daemon's own thread gets to run. A check from another thread would get an answer even if a worker never gave
+//! the thread back.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},

@@ -1,27 +1,27 @@
-//! A log line that comes again and again, at a rate that somebody else sets: it is said at once, and then less and less
-//! often, each time with how often it would have been. Nobody can fill the disk with it (P8).
+//! A log line that comes again and again, at a rate that is not ours to set: it is written at once, and then less and
+//! less often, each time with how often it would have been written. No app or client can fill the disk with it (P8).
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
-/// How long nothing is said after the first line.
+/// How long nothing is written after the first line.
 const FIRST_SILENCE: Duration = Duration::from_secs(1);
 
 /// The silence doubles up to this.
 const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
-/// Counts what is not said. Clones are one.
+/// Counts what is not written. Clones share one count.
 #[derive(Clone, Debug, Default)]
 pub struct Repeated(Arc<Mutex<Count>>);
 
 #[derive(Debug, Default)]
 struct Count {
-    /// What was said last, where the line has a reason that can become another one.
+    /// The reason that was written last, for a line whose reason can change.
     reason: String,
     unsaid: u64,
-    /// Until when nothing is said, and for how long that is.
+    /// Until when nothing is written, and for how long that is.
     silence: Option<(Instant, Duration)>,
 }
 
@@ -31,13 +31,13 @@ impl Repeated {
         self.count_of("")
     }
 
-    /// The same for a line whose reason may become another one, which is said at once. The caller rests between two of
-    /// them: reasons that take turns are all said.
+    /// The same for a line whose reason may change; a new reason is written at once. The caller rests between two of
+    /// them, since reasons that take turns are all written.
     pub fn count_of(&self, reason: &str) -> Option<u64> {
         self.lock().one_more(reason, Instant::now())
     }
 
-    /// Says what the end of a flood has left unsaid; to be asked now and then.
+    /// Returns what the end of a flood has left unwritten; to be called now and then.
     pub fn left_over(&self) -> Option<u64> {
         let mut count = self.lock();
         if count.unsaid == 0 {

@@ -4,7 +4,7 @@ use tokio_postgres::Transaction;
 
 use crate::connection::{Database, Error};
 
-/// Where a batch begins: at a time, or with the oldest, behind so many of that time that were left.
+/// Where a batch begins: at a time, or with the oldest, behind so many sessions of that time that were left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Place {
     reached: Option<String>,
@@ -23,7 +23,7 @@ impl Place {
 
 /// One batch of the sessions.
 pub(super) enum Batch {
-    /// So many deleted, so many that could not be, and where the next batch begins.
+    /// How many were deleted, how many could not be, and where the next batch begins.
     Looked {
         deleted: u64,
         refused: u64,

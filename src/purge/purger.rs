@@ -1,8 +1,8 @@
 //! Deletes sessions that have expired, and revocations that have been settled for longer than they are kept.
 //!
-//! Rung by the schedule. Short transactions of a batch each, that pass over locked rows and rest in between,
-//! so that the app's own queries do not notice (P6); whoever saves a session while it expires wins. A row that
-//! each batch locks keeps replicas from purging side by side; it cannot outlive its transaction.
+//! Rung by the schedule. It works in short transactions of a batch each, which pass over locked rows, with rests in
+//! between, so that the app's own queries do not notice (P6). A request that saves a session while it expires wins.
+//! Each batch locks a row, which keeps replicas from purging side by side; that lock cannot outlive its transaction.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use crate::{
     worker::{passing::Passing, size::Size},
 };
 
-/// Most sessions in a row that are passed by because each alone takes longer than a statement may.
+/// At most so many sessions in a row are passed by because each alone takes longer than a statement may.
 const MOST_STUCK: u32 = 10;
 
 /// Purges; see the module.
@@ -35,8 +35,8 @@ pub struct Purger {
 pub struct Report {
     /// Expired sessions that were deleted.
     pub sessions: u64,
-    /// Expired sessions that could not be deleted, because something of the site's refers to them. Those that somebody
-    /// uses are not among them: the next pass finds them again.
+    /// Expired sessions that could not be deleted, because something of the site's refers to them. Those that are in
+    /// use are not among them: the next pass finds them again.
     pub refused: u64,
     /// Settled revocations that were deleted.
     pub revocations: u64,
@@ -44,7 +44,7 @@ pub struct Report {
     pub batches: u64,
     /// How long it took, with the pauses.
     pub duration: Duration,
-    /// Whether another daemon was at it, so that this one left off.
+    /// Whether another daemon was purging, so that this one stopped.
     pub taken: bool,
 }
 
@@ -84,7 +84,7 @@ impl Purger {
             };
             match batch {
                 Err(error) if error.is_out_of_time() && most > 1 => {}
-                // One that takes so long by itself is passed by. Where that is said of all of them, it is not about them.
+                // A session that takes so long by itself is passed by. If all of them do, the cause is not the session.
                 Err(error) if error.is_out_of_time() && stuck < MOST_STUCK => {
                     stuck += 1;
                     report.refused += 1;
@@ -137,10 +137,10 @@ impl Purger {
         Ok(self.database.query_one(&statement, &[]).await?.get(0))
     }
 
-    /// Takes a scheduled time for this daemon, so that of several one purges, and a time that passed while
-    /// none was running is made up for once. The schedule's time comes from the daemon's clock, which may be wrong: a
-    /// time that the server's own clock has not reached is neither kept nor believed, or nobody would purge until then.
-    /// A minute is for clocks that differ a little.
+    /// Takes a scheduled time for this daemon, so that only one of several purges, and a time that passed while none
+    /// was running is made up for once. The schedule's time comes from the daemon's clock, which may be wrong: a time
+    /// that the server's own clock has not reached is neither kept nor believed, or no daemon would purge until then. A
+    /// minute is allowed for clocks that differ a little.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses the statement.

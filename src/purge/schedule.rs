@@ -91,7 +91,7 @@ impl Worker for ScheduledPurger {
     const NAME: &'static str = "purger";
     const TASK: &'static str = "purge";
 
-    /// Also looks without being rung, because a time that passed while no daemon ran is to be made up for.
+    /// Also looks without being rung, because a time that passed while no daemon ran has to be made up for.
     async fn run_once(&mut self) -> Result<Duration, Error> {
         let settings = self.settings.now();
         let rest = Duration::from_secs(3600);

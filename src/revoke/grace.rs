@@ -28,8 +28,8 @@ pub async fn begin(database: &Database) -> Result<(), Error> {
         .await
 }
 
-/// Has keys whose grace is over count as new, in the transaction that has just swept these revocations: somebody who logs
-/// in under such a key again must not wait until the last transaction has ended that a revocation waits for (P2).
+/// Makes keys whose grace is over count as new, in the transaction that has just swept these revocations. A user who
+/// logs in under such a key again must not have to wait for the last transaction that a revocation waits for (P2).
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.

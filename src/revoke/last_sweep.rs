@@ -27,11 +27,11 @@ pub(super) struct Finished {
     pub settled: Vec<i64>,
     /// Those that have found a row locked too often.
     pub contested: Vec<i64>,
-    /// Whether there is more to look at at once.
+    /// Whether there is more to do at once.
     pub more: bool,
 }
 
-/// The last sweep, and the mark only where a later look finds that it left nothing behind.
+/// Does the last sweep, and marks a revocation only where a later look finds that nothing was left behind.
 pub(super) async fn finish(
     database: &Database,
     round: &mut Round,
@@ -51,7 +51,7 @@ pub(super) async fn finish(
                 return Ok(finished);
             }
             let swept = sweep(&transaction, &ids, settings).await?;
-            // The batch was too small for these. Nobody held anything of theirs, so they are no contested ones.
+            // The batch was too small for these. None of their sessions was locked, so they are not contested.
             finished.more |= !swept.unswept.is_empty();
             ids.retain(|id| !swept.unswept.contains(id));
             let marked =
@@ -78,7 +78,7 @@ pub(super) async fn finish(
         .await
 }
 
-/// A session that the database refuses to delete is tried again for ever, and said less and less often.
+/// A session that the database refuses to delete is tried again for ever, and reported less and less often.
 fn complain(marked: &Marked) {
     if let Some(sqlstate) = &marked.last_error
         && marked.attempts.count_ones() == 1
@@ -102,8 +102,8 @@ fn complain(marked: &Marked) {
     }
 }
 
-/// Somebody else holds a row or a table, as `session-reaper pause` and the site's migrations do: nothing of the site's
-/// refuses anything.
+/// Another transaction holds a row or a table, such as that of `session-reaper pause` or of one of the site's
+/// migrations: nothing in the site refuses the deletion.
 fn is_in_the_way(sqlstate: &str) -> bool {
     [
         SqlState::LOCK_NOT_AVAILABLE,
@@ -115,8 +115,8 @@ fn is_in_the_way(sqlstate: &str) -> bool {
     .any(|state| state.code() == sqlstate)
 }
 
-/// Waits for one session that sweeps had to pass over, in a transaction that holds no other, and reads what stands in it.
-/// That it may have to wait again is no error.
+/// Waits for one session that sweeps had to pass over, in a transaction that holds no other, and reads what it holds.
+/// Having to wait again is no error.
 pub(super) async fn wait_for_one(
     database: &Database,
     id: i64,

@@ -1,14 +1,13 @@
 //! Hears of changes, and makes sure that it would.
 //!
-//! One connection that does nothing but listen. After every connect: LISTEN, then ring, because what was
-//! notified in between is lost; the table still has it. A listening connection is only ever read from, so a
-//! dead one looks like a quiet one: a heartbeat, sent through another connection, has to come back through
-//! this one. That also finds out a connection pooler in transaction mode, behind which everything looks
-//! well from the inside while notifications go to somebody else.
+//! One connection that does nothing but listen. After every connect: LISTEN, then ring, because what was notified in
+//! between is lost; the table still has it. A listening connection is only ever read from, so a dead one looks like a
+//! quiet one: a heartbeat, sent through another connection, has to come back through this one. That also finds out a
+//! connection pooler in transaction mode, behind which everything looks well from the inside while notifications go to
+//! another client.
 //!
-//! Only a connection whose heartbeat has come back holds the lock that says "this database is served" (P4), and
-//! only while the revoker gets anywhere.
-//! Whatever happens here, the workers go on polling.
+//! Only a connection whose heartbeat has come back holds the lock that says "this database is served" (P4), and only
+//! while the revoker makes progress. Whatever happens here, the workers go on polling.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -44,7 +43,7 @@ pub struct Listener {
     pub revoker: Bell,
     /// Takes what was asked for by hand.
     pub requests: mpsc::Sender<String>,
-    /// Whether what is rung for comes to anything.
+    /// Whether the revoker makes progress.
     pub fitness: Fitness,
     /// Hears whether the heartbeat came back.
     pub supervisor: Supervisor,
@@ -100,8 +99,8 @@ impl Listener {
         }
     }
 
-    /// Takes the lock that says "served", or lets go of it while revoking comes to nothing (P4). Whatever makes
-    /// this role's sweeps fail need not concern those of the changing transaction, which are the owner's.
+    /// Takes the lock that says "served", or releases it while revoking fails (P4). Whatever makes this role's sweeps
+    /// fail need not affect those of the changing transaction, which run as the owner.
     async fn serve_if_fit(&self, connection: &Listening, serves: bool) -> Result<bool, Error> {
         let is_fit = self.fitness.is_fit();
         match (serves, is_fit) {
@@ -119,8 +118,8 @@ impl Listener {
         Duration::from_secs(self.settings.now().listen.heartbeat_s)
     }
 
-    /// Sends a token through another connection and waits for it here; where nobody has written since the last one, the round
-    /// trips have to do.
+    /// Sends a token through another connection and waits for it here; where nothing was written since the last one,
+    /// the round trips have to do.
     async fn beat(
         &self,
         connection: &mut Listening,
@@ -130,8 +129,8 @@ impl Listener {
         let deadline = begun + self.heartbeat_every();
         let token = format!("{:016x}", fastrand::u64(..));
         let sent = timeout(self.heartbeat_every(), async {
-            // Before the token is sent: a pooler in transaction mode could deliver it into this round trip, and
-            // once it has ended, it cannot.
+            // Before the token is sent: a pooler in transaction mode could deliver the token into this round trip, and
+            // can no longer once this has ended.
             connection.check().await?;
             self.send(&token, quiet.as_ref()).await
         })
@@ -157,7 +156,7 @@ impl Listener {
             .await
     }
 
-    /// Passes on what arrives, until the deadline or until the token does: then says so.
+    /// Passes on what arrives, until the deadline or until the token arrives; returns whether it did.
     async fn hear(
         &self,
         connection: &mut Listening,

@@ -8,9 +8,9 @@
 //!     +---- a session was left over ---+---------------- last sweep: nothing left --> settled
 //! ```
 //!
-//! Virtual transaction ids, because they cover transactions that have only read so far. Prepared
-//! transactions are noted only when those have ended, because one of them may have prepared itself meanwhile.
-//! What is waited for is kept in the database: `status` shows it, replicas share it, a restart loses nothing.
+//! Virtual transaction ids are used, because they cover transactions that have only read so far. Prepared transactions
+//! are noted only when those have ended, because one of them may have prepared itself meanwhile. What is waited for is
+//! kept in the database: `status` shows it, replicas share it, a restart loses nothing.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ use crate::{
     worker::{InForce, Worker, backoff::Backoff, size::Size},
 };
 
-/// For so long a pass begins to wait for one more row that is locked.
+/// For so long a pass may begin to wait for one more locked row.
 const LONGEST_WAITING: Duration = Duration::from_millis(500);
 
 /// Settles; see the module.
@@ -122,7 +122,7 @@ impl Settler {
         }
         horizon::advance(&self.database, settings.revoke.settle_cap_s).await?;
         grace::begin(&self.database).await?;
-        // A session that has not been read keeps what it may be older than from settling.
+        // An unread session keeps every revocation that it may be older than from settling.
         self.linker.try_to_drain().await?;
         let mut late_sessions = sweep_waiting(&self.database, &mut self.waiting, &revoke).await?;
         let finished = finish(&self.database, &mut self.ready, &revoke).await?;
@@ -136,8 +136,8 @@ impl Settler {
         })
     }
 
-    /// Each may take as long as a lock is waited for, and what is free must not wait for all of them: it is some of them in
-    /// each pass, and others in the next.
+    /// Each may take as long as a lock is waited for, and what is free must not wait for all of them. So each pass
+    /// takes some of them, and the next pass takes others.
     async fn wait_for_some(
         &self,
         mut contested: Vec<i64>,
@@ -156,8 +156,8 @@ impl Settler {
     }
 }
 
-/// Most late sessions end here, long before the slowest transaction has: a dump may run for hours. Of those that merely
-/// wait, none is written.
+/// Most late sessions end here, long before the slowest transaction does: a dump may run for hours. Revocations that
+/// merely wait are not written to.
 async fn sweep_waiting(
     database: &Database,
     round: &mut Round,

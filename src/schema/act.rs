@@ -1,11 +1,11 @@
-//! One way in for what changes the schema: a connection of its own, which ends with the act.
+//! The one way in for acts that change the schema: each has its own connection, which ends with the act.
 
 use tokio_postgres::Client;
 
 use super::Error;
 use crate::connection::Target;
 
-/// Acts on a connection of its own. Its end gives back every lock that the act took.
+/// Runs an act on its own connection. When that ends, every lock that the act took is released.
 pub(super) async fn on<T>(
     target: &Target,
     act: impl AsyncFnOnce(&mut Client) -> Result<T, Error>,

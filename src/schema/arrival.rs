@@ -1,12 +1,12 @@
-//! What is found out about the database before a daemon does anything over a new connection: behind the same address there
-//! may be another server by now, or a database that is being restored from a dump.
+//! What a daemon finds out about the database before it does anything else over a new connection: behind the same
+//! address there may be another server by now, or a database that is being restored from a dump.
 
 use tokio_postgres::{Client, error::SqlState};
 
 use super::{Site, origin::adopt};
 use crate::connection::{Answer, Database, Error, Target};
 
-/// Ours that have an index.
+/// Our tables that have an index.
 const OURS: [&str; 23] = [
     "backfill",
     "behaviour",
@@ -33,7 +33,8 @@ const OURS: [&str; 23] = [
     "walk",
 ];
 
-/// The database for a daemon, which works there only while it is whole, and with transaction ids of this server's own.
+/// The database for a daemon, which works there only while the database is whole, and with this server's own
+/// transaction ids.
 ///
 /// # Errors
 /// When the pool of connections cannot be set up.
@@ -51,7 +52,8 @@ pub(crate) fn database(target: &Target, site: &Site) -> Result<Database, Error> 
                 return Ok(false);
             }
             match adopt(client).await {
-                // The listener says that, and serves nobody; whoever looks for what is missing needs a connection.
+                // The listener reports that, and does not serve; the code that looks for the missing right needs a
+                // connection.
                 Err(error) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => Ok(true),
                 adopted => adopted.map(|()| true),
             }
@@ -59,10 +61,11 @@ pub(crate) fn database(target: &Target, site: &Site) -> Result<Database, Error> 
     }))
 }
 
-/// A dump brings indexes after all rows, then triggers, and foreign keys at last. Until then, rows of ours would be in the way
-/// of those that are still to come, a revocation would settle without sessions that have not arrived (P1), and nothing that
-/// is deleted would take its link along or be noted for the cache. Those foreign keys are asked for that lead from one table
-/// of ours to another: a migration of the site's may have taken the others along, and then what can be done is done.
+/// A dump brings indexes after all rows, then triggers, and foreign keys last. Until then, our new rows would be in the
+/// way of rows that are still to come, a revocation would settle without sessions that have not arrived (P1), and a
+/// deleted session would neither take its link along nor be noted for the cache. Only the foreign keys from one of our
+/// tables to another are checked: a migration of the site's may have taken the others along, and then the daemon still
+/// does what it can.
 ///
 /// By names and not by `to_regclass`, which needs a right in each schema.
 async fn is_whole(

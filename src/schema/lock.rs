@@ -1,4 +1,4 @@
-//! Locks on the site's tables, taken without anybody having to queue behind us.
+//! Locks on the site's tables, taken without making other transactions queue behind us.
 
 use std::time::Duration;
 
@@ -7,14 +7,15 @@ use tokio_postgres::Client;
 use super::Error;
 use crate::connection;
 
-/// How often a lock on a table of the site is tried for, until that is an error. Commands begin anew for a minute: a pause
-/// that is not over, because a busy site let nobody in for ten seconds, keeps sessions alive that should have ended.
+/// How often a lock on one of the site's tables is tried for before that is an error. Commands begin anew for a minute:
+/// if a busy site grants no lock for ten seconds, a pause that could not end keeps sessions alive that should have
+/// ended.
 pub const LOCK_TRIES: u32 = 20;
 
-/// Rests before another try for locks on these tables, and sets how long that one may wait: hardly at all at first, because
-/// the app's statements queue behind it. Where some transaction always has the table, only a queue makes them end, so the
-/// last tries wait longer. And always less than `deadlock_timeout`: where we and the app wait for each other, we are the ones
-/// who give up, and no statement of the app's is the deadlock's victim (P6).
+/// Rests before another try for locks on these tables, and sets how long that try may wait: hardly at all at first,
+/// because the app's statements queue behind it. Where some transaction always has the table, only a queue makes such
+/// transactions end, so the last tries wait longer. The wait is always shorter than `deadlock_timeout`: if we and the
+/// app wait for each other, we give up, and none of the app's statements is the deadlock's victim (P6).
 pub async fn wait_for_turn(client: &Client, tables: &[u32], attempt: u32) -> Result<(), Error> {
     if attempt > 0 {
         let pause = 200 + fastrand::u64(0..300);
@@ -35,14 +36,14 @@ pub async fn wait_for_turn(client: &Client, tables: &[u32], attempt: u32) -> Res
     Ok(())
 }
 
-/// 50 for most tries, and twice as much for each few of the last, up to 400.
+/// 50 for most tries; over the last ones it doubles every few tries, up to 400.
 fn wait_ms(attempt: u32) -> i32 {
     let doubled = (attempt.saturating_sub(LOCK_TRIES / 2) / 3).min(3);
     50 << doubled
 }
 
-/// Only a waiter that looks for a deadlock, after `deadlock_timeout`, cancels an autovacuum, which may otherwise hold a table
-/// for hours. So this waits longer than that, holding nothing, in a mode that keeps no statement of the app's waiting.
+/// An autovacuum may hold a table for hours; only a waiter that looks for a deadlock, after `deadlock_timeout`, cancels
+/// it. So this waits longer than that, holds nothing, and uses a mode that keeps none of the app's statements waiting.
 pub async fn drive_autovacuum_off(client: &Client, tables: &[u32]) -> Result<(), Error> {
     if !autovacuum_holds(client, tables).await? {
         return Ok(());
@@ -73,7 +74,7 @@ pub async fn drive_autovacuum_off(client: &Client, tables: &[u32]) -> Result<(),
     Ok(())
 }
 
-/// Autovacuum workers are told by having no user: what else they are is not shown to every role.
+/// Autovacuum workers are recognised by having no user: their other details are not shown to every role.
 async fn autovacuum_holds(client: &Client, tables: &[u32]) -> Result<bool, Error> {
     let row = client
         .query_one(
@@ -94,7 +95,7 @@ async fn autovacuum_holds(client: &Client, tables: &[u32]) -> Result<bool, Error
     Ok(row.get(0))
 }
 
-/// Executes statements that lock these tables, in one transaction of their own; `what` is what to call them.
+/// Executes statements that lock these tables, in their own single transaction; `what` is what to call them.
 pub async fn execute(
     client: &Client,
     tables: &[u32],
@@ -118,7 +119,7 @@ pub async fn execute(
     })
 }
 
-/// A lock that was not to be had is worth another try; anything else is the operator's to mend.
+/// A lock that could not be had is worth another try; anything else the operator has to mend.
 pub fn retry_or_fail(error: refinery::Error) -> Result<(), Error> {
     use std::error::Error as _;
     let mut source = error.source();

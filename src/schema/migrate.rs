@@ -1,6 +1,6 @@
-//! Installing and bringing up to date, on a live site: under one advisory lock, because refinery takes none
-//! and four that start together would fail three; and in small transactions that give up quickly on a lock
-//! and try again, because whoever waits for one on the user table makes every login wait behind it.
+//! Installs and updates on a live site. It does so under one advisory lock, because refinery takes none, and if four
+//! started together, three would fail. It uses small transactions that give up quickly on a lock and try again, because
+//! a transaction that waits for a lock on the user table makes every login wait behind it.
 
 use tokio_postgres::Client;
 
@@ -20,7 +20,7 @@ use crate::{connection::Target, settings};
 pub struct Installed {
     /// Migrations that were applied, as `V1__name`.
     pub migrations: Vec<String>,
-    /// Foreign keys that were made anew, because a table of the site had been.
+    /// Foreign keys that were created anew, because one of the site's tables had been.
     pub references: Vec<String>,
     /// Files of `sql/` that were applied.
     pub behaviour: Vec<&'static str>,
@@ -29,7 +29,7 @@ pub struct Installed {
     /// When sessions expire, in words: a preset may know a lifetime that the app has changed.
     /// None if the purge works as before.
     pub expiry: Option<String>,
-    /// Triggers that were taken off, because the settings ask for them no more.
+    /// Triggers that were taken off, because the settings no longer ask for them.
     pub detached: Vec<String>,
     /// Sessions that wait to be read for their users, which a revocation may miss until then.
     pub unlinked: i64,
@@ -38,8 +38,8 @@ pub struct Installed {
 /// Installs what is missing and updates what differs. Doing it twice does nothing the second time.
 ///
 /// # Errors
-/// A setting that names no table, a server that is too old or read-only, a missing right, a lock that is
-/// not to be had: each is a sentence. What was done before the error stays and is not done again.
+/// A setting that names no table, a server that is too old or read-only, a missing right, a lock that cannot be had:
+/// each is a sentence. What was done before the error stays and is not done again.
 pub async fn migrate(target: &Target, settings: &settings::Site) -> Result<Installed, Error> {
     migrate_to(target, settings, newest_version()).await
 }
@@ -80,7 +80,7 @@ async fn migrate_on(
     }
     let migrations = shape::apply(client, &site, version).await?;
     let installed = if version < newest_version() {
-        // Functions and triggers are those of the newest shape.
+        // Functions and triggers belong to the newest shape.
         Installed::default()
     } else {
         install(client, &site, settings).await?
@@ -91,7 +91,7 @@ async fn migrate_on(
     })
 }
 
-/// Refuses a role with which it could not be finished, and takes away what `link` may have left in the middle.
+/// Refuses a role that could not finish the job, and takes away what an interrupted `link` may have left.
 pub(super) async fn prepare(client: &Client, site: &Site) -> Result<(), Error> {
     preconditions::check(client, site).await?;
     replacement::drop_left_overs(client).await?;

@@ -1,11 +1,11 @@
 //! What the daemon needs in the database, and how it gets there.
 //!
-//! - `site/`: what is found of the site, its tables, columns and types, and the names that `sql/` is filled in with.
+//! - `site/`: what is found of the site: its tables, columns and types, and the names to fill into `sql/`.
 //! - `objects/`: what is ours. Functions from `sql/`, foreign keys, triggers on the site's tables, rights.
 //! - `shape.rs`: the tables, from `migrations/`.
 //! - `state.rs`: which version is installed, and whether it is paused. `check/` holds an installation against the settings.
-//! - The acts, one file each: `migrate`, `pause`, `resume`, `uninstall`. `turn.rs` has them take turns, `lock.rs` takes locks on
-//!   the site's tables without anybody having to queue behind us.
+//! - The acts, one file each: `migrate`, `pause`, `resume`, `uninstall`. `turn.rs` has them take turns, `lock.rs` takes
+//!   locks on the site's tables without making other transactions queue behind us.
 
 mod act;
 mod arrival;
@@ -54,6 +54,6 @@ pub use turn::lock_within;
 pub use uninstall::{uninstall, what_is_installed};
 pub use unusable::Unusable;
 
-/// First half of the key of every advisory lock of ours; `sql/serving.sql` knows it, too. Any role that may connect can
-/// take any such lock, so nothing that has to go on may wait for a number that can be known beforehand.
+/// First half of the key of each of our advisory locks; `sql/serving.sql` knows it, too. Any role that may connect can
+/// take any such lock, so work that has to go on must not wait for a number that others can know beforehand.
 pub const LOCK_CLASS: i32 = 1_397_903_442;

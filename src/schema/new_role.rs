@@ -8,10 +8,10 @@ use super::{
 };
 use crate::connection::{self, Target};
 
-/// Creates the role unless it is there; says whether it had to.
+/// Creates the role unless it exists; returns whether it had to.
 ///
 /// # Errors
-/// That this role may not create any, with what has to be run by one that may.
+/// That this role has no right to create roles, with what a role that has it needs to run.
 pub async fn create_role(target: &Target, role: &str, pool_size: usize) -> Result<bool, Error> {
     act::on(target, async |client| {
         create_on(client, role, pool_size).await
@@ -45,7 +45,7 @@ async fn create_on(client: &Client, role: &str, pool_size: usize) -> Result<bool
 }
 
 /// One message, so that all of it happens or nothing. Two daemons and some commands by hand fit into the limit. The
-/// daemon's connections have time-outs of their own; these are for whoever else logs in as this role and leaves.
+/// daemon's connections have their own time-outs; these are for any other client that logs in as this role and leaves.
 fn statement(role: &str, database: &str, pool_size: usize) -> String {
     let (name, limit) = (quote_identifier(role), 2 * (pool_size + 1) + 10);
     let comment = quote_literal(&format!("The session-reaper of {database}"));

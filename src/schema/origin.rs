@@ -1,10 +1,10 @@
-//! Whose transaction ids are kept here. A dump brings those of another server along.
+//! Which server's transaction ids are kept here. A dump brings those of another server along.
 
 use tokio_postgres::GenericClient;
 
 use crate::connection;
 
-/// Gives ids of another server a meaning that holds here, before anybody compares them with this server's own.
+/// Gives ids of another server a meaning that holds here, before they are compared with this server's own.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.

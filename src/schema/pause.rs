@@ -1,10 +1,10 @@
-//! Stepping back while the site migrates: nothing of ours depends on a column of the site's any more, and nothing is
-//! ended or purged, but changes of passwords are noted as ever (P3).
+//! Steps back while the site migrates: none of our objects depends on any of the site's columns, and nothing is ended
+//! or purged, but changes of passwords are still noted (P3).
 //!
-//! In the order in which it is done: the row that daemons look for, then each trigger gives way to one that names no
-//! column, under the same name and in one statement, so that no change falls between the two; then the view and the
-//! foreign keys go. Tried: with the foreign keys left in place, a plain `DROP TABLE` and every `TRUNCATE` of the
-//! site's are refused, a table that is renamed keeps its links, and a key can change its size but not its kind.
+//! The order: first comes the row that daemons look for. Then each trigger gives way to one that names no column, under
+//! the same name and in one statement, so that no change falls between the two. Then the view and the foreign keys go.
+//! Tried: with the foreign keys left in place, the site's plain `DROP TABLE` and every `TRUNCATE` are refused, a
+//! renamed table keeps its links, and a key can change its size but not its kind.
 
 use tokio_postgres::Client;
 
@@ -19,11 +19,11 @@ use super::{
 };
 use crate::{connection::Target, settings};
 
-/// Begins a pause, or goes on with one whose beginning was interrupted; says whether it was on already.
+/// Begins a pause, or goes on with one whose beginning was interrupted; returns whether it was on already.
 ///
 /// # Errors
-/// What is not installed, a missing right, a lock that is not to be had. What was done before the error stays and is
-/// not done again.
+/// A missing installation, a missing right, a lock that cannot be had. What was done before the error stays and is not
+/// done again.
 pub async fn pause(target: &Target, settings: &settings::Site) -> Result<(Pause, bool), Error> {
     act::on(target, async |client| pause_on(client, settings).await).await
 }
@@ -39,7 +39,7 @@ async fn pause_on(client: &mut Client, settings: &settings::Site) -> Result<(Pau
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
     preconditions::check(client, &site).await?;
-    // What resume refuses is refused now: a site that stays paused is open.
+    // What resume would refuse is refused now: a site that stays paused is open.
     let settings = check::with_installed_roles(client, settings).await?;
     check::forgets_nothing(client, &settings).await?;
     preconditions::roles_exist(client, &settings).await?;
@@ -73,8 +73,7 @@ pub(super) async fn step_back(client: &mut Client, site: &Site) -> Result<(), Er
     Ok(())
 }
 
-/// Whether writes of sessions have been noted until now: a migration that nobody paused for may have taken the triggers
-/// along.
+/// Whether writes of sessions have been noted until now: a migration without a pause may have taken the triggers along.
 async fn is_noted(client: &Client, site: &Site) -> Result<bool, Error> {
     for trigger in triggers::wanted(site) {
         if trigger.reads && !trigger.is_attached(client).await? {
@@ -84,7 +83,7 @@ async fn is_noted(client: &Client, site: &Site) -> Result<bool, Error> {
     Ok(site.user_source.is_in_session())
 }
 
-/// With the view go the rights to look at it, so they are kept.
+/// The rights to look at the view go with it, so they are saved.
 async fn drop_view(client: &Client, site: &Site) -> Result<(), Error> {
     let statements = "
         update session_reaper.pause p

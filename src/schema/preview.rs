@@ -1,4 +1,4 @@
-//! The SQL that `migrate` would run, for those who have somebody read it first.
+//! The SQL that `migrate` would run, for operators who have it reviewed first.
 
 use std::fmt::Write;
 
@@ -13,11 +13,11 @@ use super::{
 };
 use crate::{connection::Target, settings};
 
-/// What is not in place yet, in the order in which it is run; empty where everything is. Changes nothing. `migrate` itself
-/// runs each piece in a transaction of its own, gives up on a lock that is not to be had and tries again.
+/// What is not in place yet, in the order in which it is run; empty where everything is. Changes nothing. `migrate`
+/// itself runs each piece in its own transaction, gives up on a lock that it cannot have and tries again.
 ///
 /// # Errors
-/// As those of `migrate`, as far as they can be told beforehand.
+/// Those of `migrate`, as far as they can be known beforehand.
 pub async fn preview(target: &Target, settings: &settings::Site) -> Result<String, Error> {
     act::on(target, async |client| preview_on(client, settings).await).await
 }

@@ -1,6 +1,6 @@
-//! Coming back after the site has migrated: everything is looked up anew, our keys get the types that the site's have
-//! now, and what stepped back stands where it stood. Each step can be repeated, so one that was interrupted is simply
-//! run again; the row that says "paused" goes last.
+//! Comes back after the site has migrated: everything is looked up anew, our keys get the types that the site's have
+//! now, and what stepped back is put back. Each step can be repeated, so an interrupted one is simply run again; the
+//! row that says "paused" goes last.
 
 use tokio_postgres::Client;
 
@@ -23,29 +23,29 @@ use crate::{connection::Target, settings};
 pub struct Resumed {
     /// The pause that it ended; none if there was none.
     pub pause: Option<Pause>,
-    /// Keys of ours that have got another type.
+    /// Our keys that got another type.
     pub keys: Vec<String>,
     /// Links that were dropped, because their session is gone.
     pub without_session: u64,
     /// Links that were dropped, because their user is gone.
     pub without_user: u64,
-    /// Tables that were without our triggers, so that nobody knows what changed there.
+    /// Tables that were without our triggers, so that changes there are unknown.
     pub unwatched: Vec<String>,
     /// Everything that was put back.
     pub installed: Installed,
-    /// Requests that were left out, because what they name can be no user's key now.
+    /// Requests that were left out, because what they name cannot be a user's key now.
     pub without_key: i64,
     /// Revocations that waited and are worked on now.
     pub waited: i64,
-    /// Sessions that are linked to nobody.
+    /// Sessions that are linked to no user.
     pub unlinked: i64,
 }
 
-/// Ends a pause; without one, mends what a migration of the site's has harmed.
+/// Ends a pause; without one, mends what one of the site's migrations has harmed.
 ///
 /// # Errors
-/// What is not installed, a site that does not fit the settings, a key that became of another kind, a missing right, a
-/// lock that is not to be had. What was done before the error stays, and the pause with it.
+/// A missing installation, a site that does not fit the settings, a key that became of another kind, a missing right, a
+/// lock that cannot be had. What was done before the error stays, and so does the pause.
 pub async fn resume(target: &Target, settings: &settings::Site) -> Result<Resumed, Error> {
     act::on(target, async |client| resume_on(client, settings).await).await
 }
@@ -72,7 +72,7 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
         resumed.unwatched = unwatched(client, &site).await?;
     }
     if !key_types::misfits(client, &site).await?.is_empty() {
-        // Where nobody has paused: the foreign keys must not check what is about to change its type.
+        // Where there is no pause: the foreign keys must not check a key that is about to change its type.
         step_back(client, &site).await?;
     }
     (resumed.without_session, resumed.without_user) = drop_links(client, &site).await?;
@@ -82,7 +82,7 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
     resumed.installed.migrations = migrations;
     let readers = let_readers(client).await?;
     tracing::debug!(readers, "may look at live_session again");
-    // What was written during the pause nobody has noted: where the daemon reads sessions, attaching its triggers has had
+    // What was written during the pause has not been noted. Where the daemon reads sessions, attaching its triggers has
     // all of them read again.
     resumed.unlinked = unlinked::count(client, &site).await?;
     resumed.without_key = without_key(client).await?;
@@ -91,7 +91,7 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
     Ok(resumed)
 }
 
-/// Tables of the site on which a trigger that ends sessions is missing: one that is created anew has lost it.
+/// The site's tables on which a trigger that ends sessions is missing: a table that was created anew has lost it.
 async fn unwatched(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
     let mut tables = Vec::new();
     for trigger in triggers::wanted(site) {
@@ -131,7 +131,7 @@ async fn drop_links(client: &Client, site: &Site) -> Result<(u64, u64), Error> {
     ))
 }
 
-/// Whoever might look at the view before may do so again; a role that is gone has no say.
+/// Roles that could look at the view before may do so again; a role that is gone does not count.
 async fn let_readers(client: &Client) -> Result<usize, Error> {
     let rows = client
         .query(
@@ -153,8 +153,8 @@ async fn let_readers(client: &Client) -> Result<usize, Error> {
     Ok(rows.len())
 }
 
-/// How many of those that wait as text are nobody's: one whose type has grown and shrunk again, or a column beside the users
-/// with something else in it.
+/// How many of the requests that wait as text belong to no user: a key whose type has grown and shrunk again, or a
+/// column beside the users with something else in it.
 async fn without_key(client: &Client) -> Result<i64, Error> {
     let row = client
         .query_one(
@@ -168,8 +168,8 @@ async fn without_key(client: &Client) -> Result<i64, Error> {
     Ok(row.get(0))
 }
 
-/// What waited as text fits now, and what does not holds up neither the rest nor the end of the pause (P8). Daemons look at
-/// once, and not after their next poll.
+/// What waited as text fits now. What does not fit holds up neither the rest nor the end of the pause (P8). Daemons
+/// look at once, and do not wait for their next poll.
 async fn end(client: &Client) -> Result<(), Error> {
     let statements = "insert into session_reaper.revocation (change_id, scope, user_id, reason, policy, keep_digest, place)
             select r.change_id, 'user', k.user_id, r.reason, r.policy, r.keep_digest,

@@ -14,7 +14,7 @@ mod embedded {
 
 const HISTORY: &str = "session_reaper.schema_history";
 
-/// Where everything of ours is.
+/// Where all our objects are.
 pub(super) const CREATE_SCHEMA: &str = "create schema if not exists session_reaper;
 comment on schema session_reaper is 'Ends sessions when passwords change. Installed by session-reaper.'";
 

@@ -90,7 +90,7 @@ pub async fn installed_version(client: &Client) -> Result<Option<i32>, Error> {
     Ok(row.get(0))
 }
 
-/// Since when the site migrates, and who said so.
+/// Since when the site migrates, and which role said so.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Pause {
     /// Time in UTC, as ISO 8601 has it.

@@ -1,5 +1,5 @@
-//! Whose turn it is to change the schema: refinery takes no lock of its own, and at first there is no table to lock a row
-//! of.
+//! Whose turn it is to change the schema: refinery takes no lock itself, and at first there is no table whose row could
+//! be locked.
 
 use std::time::Duration;
 
@@ -8,17 +8,18 @@ use tokio_postgres::Client;
 use super::{Error, LOCK_CLASS};
 use crate::connection;
 
-/// Held while the schema is changed: refinery takes no lock of its own, and at first there is no table to lock a row of.
+/// Held while the schema is changed: refinery takes no lock itself, and at first there is no table whose row could be
+/// locked.
 pub(super) const MIGRATING_LOCK: i32 = 2;
 
-/// Longer than an installation takes on a site that is busy, so that of many that start together each gets its turn.
+/// Longer than an installation takes on a busy site, so that each of many that start together gets its turn.
 const LONGEST_TURN: Duration = Duration::from_secs(60);
 
-/// How long a look at one of the site's tables waits for somebody else's lock: without an end, a command would say
-/// nothing, and every other command would wait for its turn behind it.
+/// How long a look at one of the site's tables waits for another transaction's lock: without an end, a command would
+/// print nothing, and every other command would wait for its turn behind it.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// Whoever comes second waits until the first has finished.
+/// The second command waits until the first has finished.
 pub async fn lock(client: &Client) -> Result<(), Error> {
     lock_within(client, LONGEST_TURN).await
 }
@@ -27,7 +28,7 @@ pub async fn lock(client: &Client) -> Result<(), Error> {
 /// is done under it may take its time.
 ///
 /// # Errors
-/// That somebody else kept the lock for so long, with the name of who did.
+/// That another session or transaction kept the lock for so long, and who holds it.
 #[doc(hidden)]
 pub async fn lock_within(client: &Client, patience: Duration) -> Result<(), Error> {
     let lock = format!(

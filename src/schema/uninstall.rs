@@ -1,5 +1,5 @@
-//! Taking everything out again. What there is to take is asked of the catalog and not worked out from the
-//! settings: these may have changed since, and the site's tables may be gone.
+//! Takes everything out again. What there is to take out comes from the catalog and not from the settings: these may
+//! have changed since, and the site's tables may be gone.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use super::{
 };
 use crate::connection::Target;
 
-/// What `migrate` has granted outside our schema: with it, the role could go on reading every session key, and could not be
-/// dropped.
+/// The rights that `migrate` has granted outside our schema: with them, the role could go on reading every session key,
+/// and could not be dropped.
 const TAKE_RIGHTS_BACK: &str = "-- schema::uninstall::take_rights_back
     select
         pg_catalog.format('revoke select on %s from %I', a.attrelid::regclass, r.rolname),
@@ -29,11 +29,11 @@ const TAKE_RIGHTS_BACK: &str = "-- schema::uninstall::take_rights_back
       and a.attrelid = any ($2)
     group by a.attrelid, r.rolname, n.nspname";
 
-/// Takes everything out again: triggers first, a table at a time, so that the site's tables never refer to
-/// what is gone. Says whether there was anything to take out; nothing is fine, too.
+/// Takes everything out again: triggers first, a table at a time, so that the site's tables never refer to what is
+/// gone. Returns whether there was anything to take out; nothing is fine, too.
 ///
 /// # Errors
-/// A server that is read-only, a missing right, a lock that is not to be had.
+/// A server that is read-only, a missing right, a lock that cannot be had.
 pub async fn uninstall(target: &Target) -> Result<bool, Error> {
     act::on(target, async |client| uninstall_on(client).await).await
 }
@@ -88,7 +88,7 @@ async fn uninstall_on(client: &Client) -> Result<bool, Error> {
     let tables: Vec<u32> = attached.iter().map(|trigger| trigger.oid).collect();
     take_rights_back(client, &tables).await?;
     let what = "the tables that session_reaper references";
-    // The site's tables before ours, in the order in which the app comes by them.
+    // The site's tables before ours, in the order in which the app locks them.
     let names: BTreeSet<String> = attached.iter().map(Attached::table).collect();
     let lock: String = names
         .iter()

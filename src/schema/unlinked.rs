@@ -1,4 +1,4 @@
-//! Sessions that are linked to nobody: anonymous ones, and those that have not been read for their users.
+//! Sessions that are linked to no user: anonymous ones, and those that have not been read for their users.
 
 use tokio_postgres::Client;
 
@@ -16,7 +16,7 @@ pub async fn count(client: &Client, site: &Site) -> Result<i64, Error> {
     Ok(client.query_one(&statement, &[]).await?.get(0))
 }
 
-/// The same where they wait to be read, and nothing where all have been.
+/// The same while some wait to be read, and zero once all have been.
 pub async fn waiting(client: &Client, site: &Site) -> Result<i64, Error> {
     let row = client
         .query_one(

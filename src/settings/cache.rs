@@ -6,25 +6,26 @@ use serde::{Deserialize, Serialize};
 
 use super::Cached;
 
-/// The cache that answers for the session table, so that a session which ends there has to be evicted here, too. No
-/// such section: no cache. Adding one, taking it away, and another `table` need `session-reaper migrate` and a restart.
+/// The cache that answers for the session table: a session that ends there has to be evicted here, too. Without this
+/// section there is no cache. Adding it, taking it away, and changing `table` need `session-reaper migrate` and a
+/// restart.
 #[derive(Clone, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cache {
     /// What kind of cache it is.
     pub kind: CacheKind,
-    /// Where it is. `redis://host:6379/1`, `rediss://` with TLS, `unix:///path?db=1`; `valkey` says the same as `redis`.
-    /// For Memcached `host:11211` or the path of a socket. All of them are asked: for Sentinel the Sentinels, for a
-    /// cluster any of its nodes, else every server that may hold an entry, and never a replica. May hold
+    /// Where it is. `redis://host:6379/1`, `rediss://` with TLS, `unix:///path?db=1`; `valkey` means the same as
+    /// `redis`. For Memcached `host:11211` or the path of a socket. All of them are asked. Name the Sentinels for
+    /// Sentinel, any of its nodes for a cluster, else every server that may hold an entry; never a replica. May hold
     /// `user:password@`; for Sentinel these are the Sentinels' own, while the database is the master's.
     pub servers: Vec<String>,
-    /// User of Redis' access control lists. It needs no more than `resetkeys ~*KEY* -@all +unlink`, where `KEY` is what
-    /// all entries have in common; `+select` for another database than 0, `+set +wait` with `min_replicas`, and in a cluster
+    /// User of Redis' access control lists. It needs no more than `resetkeys ~*KEY* -@all +unlink`, where `KEY` is what all
+    /// entries have in common; `+select` for a database other than 0, `+set +wait` with `min_replicas`, and in a cluster
     /// `+cluster|slots +asking`.
     pub user: Option<String>,
-    /// File that holds nothing but the password; it goes before one in `servers`.
+    /// File that holds nothing but the password; it takes precedence over one in `servers`.
     pub password_file: Option<PathBuf>,
-    /// Under which name Sentinel knows the master.
+    /// The name under which Sentinel knows the master.
     pub sentinel_master: Option<String>,
     /// User of the Sentinels themselves. It needs no more than `-@all +sentinel|get-master-addr-by-name`.
     pub sentinel_user: Option<String>,
@@ -34,9 +35,9 @@ pub struct Cache {
     pub ca_file: Option<PathBuf>,
     /// How an entry is called, with `{key_prefix}`, `{version}` and `{session_key}`; left out: as the preset has it.
     pub key: Option<String>,
-    /// What stands for `{key_prefix}`: Django's `KEY_PREFIX`.
+    /// The value of `{key_prefix}`: Django's `KEY_PREFIX`.
     pub key_prefix: String,
-    /// What stands for `{version}`: Django's `VERSION`.
+    /// The value of `{version}`: Django's `VERSION`.
     pub version: u64,
     /// What the cache's client puts before every key by itself, such as `key_prefix` among the `OPTIONS` of Django's
     /// `PyMemcacheCache`.
@@ -45,17 +46,17 @@ pub struct Cache {
     pub table: Option<String>,
     /// Longest time that one eviction may take, in seconds, over all servers and with connecting.
     pub timeout_s: u64,
-    /// How long a request in flight may fill the cache again after the eviction, in seconds; it is evicted once more after
-    /// that. Longer than the longest request.
+    /// How long a request in flight may fill the cache again after the eviction, in seconds; the session is evicted once
+    /// more after that. Has to be longer than the longest request.
     pub refill_grace_s: u64,
-    /// How often the daemon looks for what is still to be evicted without having been told, in seconds.
+    /// How often the daemon looks unprompted for what is still to be evicted, in seconds.
     pub poll_interval_s: u64,
-    /// How many replicas must have taken an eviction over before it counts. Left out: 1 with Sentinel and in a cluster,
-    /// because a master that dies before it has told a replica takes its evictions along, and the replica that follows
-    /// it brings the entries back; else 0. Among replicas of one priority the one that has most follows, so 1 is enough
-    /// there; where priorities differ, take the number of replicas. The price is that with fewer replicas in reach
-    /// nothing counts as evicted, although it is gone from the master, so that revocations settle late; a cluster
-    /// without replicas has to say 0. Also needed where the app reads from replicas.
+    /// How many replicas must have taken over an eviction before it counts. Left out: 1 with Sentinel and in a cluster,
+    /// else 0. A master that dies before it has told a replica takes its evictions along, and the replica that succeeds
+    /// it brings the entries back. Among replicas of one priority the one with the most data succeeds it, so 1 is
+    /// enough there; where priorities differ, set the number of replicas. The price: with fewer replicas in reach
+    /// nothing counts as evicted, although it is gone from the master, so revocations settle late. A cluster without
+    /// replicas has to set 0. Also needed where the app reads from replicas.
     pub min_replicas: Option<u32>,
 }
 
@@ -66,7 +67,7 @@ pub enum CacheKind {
     /// Redis or Valkey: one server, or several that know nothing of each other.
     #[default]
     Redis,
-    /// The same, where Sentinel says which server is the master.
+    /// The same, where Sentinel tells which server is the master.
     RedisSentinel,
     /// The same, with the keys divided among many servers.
     RedisCluster,
@@ -74,7 +75,7 @@ pub enum CacheKind {
     Memcached,
     /// Django's database cache: a table beside the sessions.
     Table,
-    /// The memory of the app's own processes, which nobody else can evict from.
+    /// The memory of the app's own processes, which no other process can evict from.
     InProcess,
     /// There is none, or none any more.
     None,

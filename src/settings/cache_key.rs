@@ -9,7 +9,7 @@ const UNKNOWN: &str = "has a placeholder that is not known: there are {key_prefi
 /// How the entries of sessions are called.
 #[derive(Clone, Debug)]
 pub struct Names {
-    /// The text between the session keys; one more than there are of them.
+    /// The texts around the session keys; there is one more text than keys.
     pieces: Vec<String>,
 }
 
@@ -39,7 +39,7 @@ impl Names {
         Ok(Self { pieces })
     }
 
-    /// The texts around and between the session key, for whoever puts it in himself.
+    /// The texts around and between the session key, for a caller that puts the key in itself.
     pub fn pieces(&self) -> &[String] {
         &self.pieces
     }
@@ -49,7 +49,7 @@ impl Names {
         self.pieces.join(session_key)
     }
 
-    /// What looks like an entry and is none.
+    /// A key that looks like an entry and is none.
     pub(crate) fn marker(&self, nth: u32) -> String {
         self.entry(&format!("session-reaper-{nth}"))
     }

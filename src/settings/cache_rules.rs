@@ -4,7 +4,7 @@ use super::cache_key::Names;
 use super::ranges::{DAY_S, invalid, within};
 use super::{Cache, CacheKind, Error};
 
-/// Refuses what can only be half a thought, in one sentence.
+/// Refuses settings that are incomplete or contradict each other, in one sentence.
 pub(super) fn check(cache: &Cache) -> Result<(), Error> {
     within("cache.timeout_s", cache.timeout_s, 1..=3600)?;
     within("cache.refill_grace_s", cache.refill_grace_s, 0..=DAY_S)?;

@@ -1,4 +1,4 @@
-//! The canary: a revocation of the daemon's own now and then, to see whether one would work now.
+//! The canary: the daemon's own revocation now and then, to see whether a real one would work now.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,8 +13,8 @@ use super::{
 pub struct Canary {
     /// How often it runs, in seconds; 0: never.
     pub interval_s: u64,
-    /// The key of a user of the site's who is there for this and whom nobody logs in as: a session is opened for him and
-    /// ended. Without one, no session is.
+    /// The key of a site user that exists only for this and that no person logs in as: a session is opened for that user
+    /// and ended. Without a user, no session is opened.
     pub user: Option<String>,
     /// How long a run may take until all is settled, in seconds; then it has failed.
     pub timeout_s: u64,
@@ -31,7 +31,7 @@ impl Default for Canary {
 }
 
 pub(super) fn check(canary: &Canary) -> Result<(), Error> {
-    // Each run is a row of the record for as long as purge.retention_d says.
+    // Each run is a row of the record, kept for purge.retention_d.
     if canary.interval_s > 0 {
         within("canary.interval_s", canary.interval_s, 10..=DAY_S)?;
     }

@@ -1,8 +1,8 @@
 //! Files that systemd hands over: `credential:NAME` in place of a path.
 //!
-//! A path to systemd's directory is good for the service alone, and one to /etc for commands by hand alone. So the same
-//! setting finds systemd's file where there is one, and else the one that the unit names, which stands beside the settings:
-//! for /etc/session-reaper/mysite.toml that is /etc/session-reaper/mysite.NAME.
+//! A path to systemd's directory works only for the service, and one to /etc only for commands that are run by hand. So the
+//! same setting finds systemd's file where there is one, and else the file that the unit names, which is beside the
+//! settings: for /etc/session-reaper/mysite.toml that is /etc/session-reaper/mysite.NAME.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use super::{Environment, Error, Settings, ranges::invalid};
 
 const PREFIX: &str = "credential:";
 
-/// Under which name the connection string is handed over.
+/// The name under which the connection string is handed over.
 pub const DATABASE_URL: &str = "database_url";
 
-/// Puts paths in place of what names a credential.
+/// Replaces names of credentials by paths.
 pub(super) fn resolve(
     settings: &mut Settings,
     file: Option<&Path>,
@@ -41,7 +41,7 @@ pub(super) fn resolve(
     Ok(())
 }
 
-/// Nothing where the path is a path.
+/// Nothing where it is an ordinary path.
 fn place(
     path: Option<&Path>,
     file: Option<&Path>,

@@ -11,7 +11,8 @@ pub struct Database {
     /// Connection string. Better left out of the file: `DATABASE_URL`, the systemd credential
     /// `database_url` and the `PG*` variables keep passwords out of it.
     pub url: Option<String>,
-    /// The file beside the settings that the unit hands over as `database_url`, if it is there: for commands by hand.
+    /// The file beside the settings that the unit hands over as `database_url`, if it exists: for commands that are run
+    /// by hand.
     #[serde(skip)]
     pub url_file: Option<PathBuf>,
     /// Connections for work; the listening connection comes on top.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 pub struct Environment(BTreeMap<String, String>);
 
 impl Environment {
-    /// That of this process.
+    /// The environment of this process.
     pub fn of_process() -> Self {
         Self(
             std::env::vars_os()
@@ -18,7 +18,7 @@ impl Environment {
         )
     }
 
-    /// The value of a variable, unless it is empty: an empty one counts as unset, as libpq has it.
+    /// The value of a variable, unless it is empty: an empty one counts as unset, as in libpq.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .get(name)
@@ -26,7 +26,7 @@ impl Environment {
             .filter(|value| !value.is_empty())
     }
 
-    /// Those whose names begin with a prefix, without it.
+    /// The variables whose names begin with a prefix, named without it.
     pub fn with_prefix<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0
             .iter()

@@ -13,7 +13,7 @@ pub enum Error {
         /// What the operating system said.
         reason: std::io::Error,
     },
-    /// The file is not TOML, or says something that is not known.
+    /// The file is not TOML, or contains something unknown.
     #[error("line {line} of the settings file {} is wrong: {complaint}", path.display())]
     Malformed {
         /// The file.

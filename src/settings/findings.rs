@@ -1,5 +1,5 @@
 //! What `doctor` may find, by the names under which it can be silenced: named here, so that a misspelt one is refused where
-//! the settings are read. `docs/doctor.md` says what each is.
+//! the settings are read. `docs/doctor.md` explains each.
 
 /// Their names. They stay the same from release to release.
 pub const FINDINGS: &[&str] = &[

@@ -1,4 +1,4 @@
-//! Where figures, health and a page are to be had over HTTP.
+//! Where figures, health and a page are served over HTTP.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Error, ranges::invalid};
 
-/// Figures, health and a page over HTTP, which can only be looked at. Changes need a restart.
+/// Figures, health and a page over HTTP, all of them read-only. Changes need a restart.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Metrics {
@@ -38,7 +38,7 @@ pub enum ListenOn {
 }
 
 impl Metrics {
-    /// Where to listen; none where nobody asked for it.
+    /// Where to listen; none where it is not set.
     ///
     /// # Errors
     /// What is neither an address nor a path, and an address that other machines reach where that is not allowed.

@@ -74,18 +74,18 @@ pub struct Settings {
     pub link: Link,
     /// How sessions are ended.
     pub revoke: Revoke,
-    /// The cache in front of the session table; none where nobody names one.
+    /// The cache in front of the session table; none where the settings name none.
     pub cache: Option<Cache>,
     /// How expired sessions are deleted.
     pub purge: Purge,
-    /// Where figures, health and a page are to be had.
+    /// Where figures, health and a page are served.
     pub metrics: Metrics,
     /// How many sessions a user may have, and for how long.
     pub policy: Policies,
-    /// A revocation of the daemon's own now and then, to see whether one would work now.
+    /// The daemon's own revocation now and then, to see whether a real one would work now.
     pub canary: Canary,
     /// What is logged.
     pub log: Log,
-    /// What `doctor` says.
+    /// What `doctor` reports.
     pub doctor: Doctor,
 }

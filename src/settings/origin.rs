@@ -16,13 +16,13 @@ pub struct Stated {
     pub section: String,
     /// Its name in there.
     pub key: String,
-    /// What it is, without secrets; none where nobody says anything.
+    /// What it is, without secrets; none where no source sets it.
     pub value: Option<Value>,
-    /// Who says so.
+    /// Which source set it.
     pub origin: Origin,
 }
 
-/// Who has said what a setting is.
+/// Where the value of a setting comes from.
 #[derive(Debug, PartialEq)]
 pub enum Origin {
     /// The file.
@@ -31,7 +31,7 @@ pub enum Origin {
     Variable(String),
     /// The preset of this name.
     Preset(String),
-    /// Nobody.
+    /// None of these.
     Default,
 }
 
@@ -71,7 +71,7 @@ pub fn stated(path: Option<&Path>, environment: &Environment) -> Result<Vec<Stat
     let preset = text(&whole, "site", "preset");
     let mut all = Vec::new();
     for section in serde_message::sections() {
-        // There is no cache unless somebody names one.
+        // There is no cache unless a source names one.
         if section == "cache" && !whole.contains_key("cache") {
             continue;
         }
@@ -107,7 +107,8 @@ fn text(table: &Table, section: &str, key: &str) -> String {
     value.unwrap_or_default().to_owned()
 }
 
-/// A connection string is hidden as a whole. In every other text, whatever may be one is (P7): it may have slipped in.
+/// A connection string is hidden as a whole. In every other text, whatever may be a connection string is hidden (P7):
+/// it may have slipped in.
 fn masked(section: &str, key: &str, value: &Value) -> Value {
     match value {
         Value::String(_) if (section, key) == ("database", "url") => "…".into(),

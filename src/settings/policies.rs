@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Policies {
-    /// Most sessions a user: the oldest end.
+    /// Most sessions per user: beyond that, the oldest end.
     pub sessions_max: Option<u32>,
     /// The same for users with this value in `site.policy_column`.
     pub sessions_max_where: BTreeMap<String, u32>,
@@ -32,7 +32,7 @@ pub struct Policies {
     pub lifetime_where_s: BTreeMap<String, u64>,
     /// How long a session may stay unused, in seconds; only where the store says when it was last used.
     pub idle_s: Option<u64>,
-    /// How often the daemon looks for sessions that have become too old, in seconds. New ones are looked at once a second.
+    /// How often the daemon looks for sessions that have become too old, in seconds. New ones are checked once a second.
     pub check_interval_s: u64,
     /// Most links that one transaction looks at; a tenth of that may end in it.
     pub batch_rows: u32,

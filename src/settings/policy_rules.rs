@@ -1,9 +1,9 @@
-//! What the policies may be.
+//! Which policies are allowed.
 
 use super::ranges::{DAY_S, invalid, within};
 use super::{Error, Policies, Site};
 
-/// Ten years: longer is "for ever", which is what leaving it out says.
+/// Ten years: longer is "for ever", which is what leaving it out means.
 const LONGEST_S: u64 = 3650 * DAY_S;
 
 pub(super) fn check(policy: &Policies, site: &Site) -> Result<(), Error> {
@@ -34,9 +34,9 @@ pub(super) fn check(policy: &Policies, site: &Site) -> Result<(), Error> {
     tells_apart(policy, site)
 }
 
-/// Django, for one, keeps no time of the last use, and no policy can go by what nobody knows.
+/// Django, for example, keeps no time of the last use, and no policy can go by an unknown time.
 fn knows_last_use(site: &Site) -> Result<(), Error> {
-    // The column that Phoenix goes by says when the session was opened.
+    // The column that Phoenix goes by tells when the session was opened.
     let is_of_use = site.lifetime_s.is_some_and(|lifetime_s| lifetime_s > 0);
     if site.used_column.is_some() || is_of_use && site.preset != "phoenix" {
         return Ok(());
@@ -66,7 +66,7 @@ fn tells_apart(policy: &Policies, site: &Site) -> Result<(), Error> {
             "needs site.policy_column: name the column of the user table whose values it is about"
                 .to_owned(),
         )),
-        // What one finds out by trying must not be a password hash.
+        // The values of this column can be found out by trying, so they must not be password hashes.
         (_, Some(column)) if Some(column) == site.password_column.as_ref() => Err(invalid(
             "site.policy_column",
             "must not be the column of the passwords: name one that tells kinds of users apart, such as is_staff".to_owned(),

@@ -1,4 +1,4 @@
-//! What a number may be, and the sentence for one that may not.
+//! Which numbers are allowed, and the sentence that refuses any other.
 
 use std::fmt::Display;
 use std::ops::RangeInclusive;

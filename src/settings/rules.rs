@@ -72,13 +72,13 @@ fn site(site: &Site) -> Result<(), Error> {
         .try_for_each(|(name, value)| identifier(name, value))?;
     site_rules::check(site)?;
     match site.lifetime_s {
-        // Ten years: longer is "never", which is what no expires_column says.
+        // Ten years: longer is "never", which is what leaving out expires_column means.
         Some(lifetime_s) => within("site.lifetime_s", lifetime_s, 0..=3650 * DAY_S),
         None => Ok(()),
     }
 }
 
-// What a preset does not know the operator has to say.
+// The operator has to name what a preset does not know.
 fn named(site: &Site) -> Result<(), Error> {
     let knows_what_ends = site.watch.is_some() || site.password_column.is_some();
     let names = [
@@ -139,7 +139,7 @@ fn log(log: &Log) -> Result<(), Error> {
     Ok(())
 }
 
-// One that is misspelt would silence nothing, and nobody would know.
+// A misspelt one would silence nothing, and the operator would not notice.
 fn doctor(doctor: &Doctor) -> Result<(), Error> {
     let known = |id: &&String| FINDINGS.contains(&id.as_str());
     match doctor.silence.iter().find(|id| !known(id)) {

@@ -1,5 +1,4 @@
-//! Holds the sample configuration to what the code does: nobody reads it again when a default
-//! changes.
+//! Holds the sample configuration to what the code does: people do not read it again when a default changes.
 
 use super::{Cache, Environment, Settings, load, serde_message};
 
@@ -25,7 +24,7 @@ fn the_sample_as_it_is_changes_nothing() {
 #[test]
 fn the_sample_shows_every_setting_at_its_default() {
     let mut settings: Settings = toml::from_str(&uncommented()).unwrap();
-    // These have no default, so what stands there is an example.
+    // These have no default, so the sample has an example.
     assert!(settings.site.watch.take().is_some());
     assert!(settings.site.user_path.take().is_some());
     assert!(settings.site.expires_unit.take().is_some());

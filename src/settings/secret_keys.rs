@@ -1,4 +1,4 @@
-//! Django's secret keys, which are in a file of their own: settings are copied around and looked at.
+//! Django's secret keys, which have their own file, because settings are copied around and looked at.
 
 use crate::codec::{Codec, Format, django_hash::SecretKeys};
 

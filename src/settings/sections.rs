@@ -1,5 +1,5 @@
-//! The sections that hold for any site: how its changes are noticed, its sessions linked, ended and purged, and what is said
-//! of that.
+//! The sections that hold for any site: how its changes are noticed, its sessions linked, ended and purged, and what is
+//! reported of that.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ pub struct Listen {
     /// How often the listening connection has to prove that notifications arrive, in seconds. A dead one
     /// is noticed after at most twice this time.
     pub heartbeat_s: u64,
-    /// How often the daemon looks without having been told, in seconds: the net below NOTIFY.
+    /// How often the daemon looks unprompted, in seconds: the net below NOTIFY.
     pub poll_interval_s: u64,
     /// Whether `NOTIFY session_reaper, '<user id>'` revokes that user. Any role that can connect can notify.
     pub hand_requests: bool,
@@ -32,16 +32,16 @@ impl Default for Listen {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Link {
-    /// How often the daemon reads what has been written, in seconds; before a revocation it does so anyway. Sessions
-    /// that have not been read are beyond what a changing transaction can end by itself.
+    /// How often the daemon reads what has been written, in seconds; before a revocation it does so anyway. A changing
+    /// transaction by itself cannot end sessions that have not been read.
     pub poll_interval_s: u64,
     /// Most sessions in one transaction.
     pub batch_rows: u32,
     /// Pause of the daemon after each batch, of new sessions or of those from before the installation, as a multiple of
-    /// the time that it took. A revocation waits for none.
+    /// the time that it took. A revocation waits for no such pause.
     pub pause_ratio: f64,
     /// File with Django's `SECRET_KEY` on its first line and `SECRET_KEY_FALLBACKS` below: sessions that were opened under
-    /// an older password are then told by their hash. Needs a restart.
+    /// an older password are then recognised by their hash. Needs a restart.
     pub secret_key_file: Option<PathBuf>,
     /// How long after a session was linked its hash is compared, in seconds: longer than the longest request.
     pub verify_after_s: u64,
@@ -68,11 +68,11 @@ pub struct Revoke {
     /// How long a deleted session may be written back by a request in flight, in seconds; it is ended
     /// again after that. Django's own stores never write one back: 0.
     pub write_back_grace_s: u64,
-    /// How long a revocation waits for a transaction that was open at the change before it settles without,
-    /// with a warning, in seconds.
+    /// How long a revocation waits for a transaction that was open at the change before it settles without it, with a
+    /// warning, in seconds.
     pub settle_cap_s: u64,
-    /// Whether each revocation is told on the channel `session_revoked`, for apps that hold connections open. Any role
-    /// that can connect can listen, and hears which user it was.
+    /// Whether each revocation is announced on the channel `session_revoked`, for apps that hold connections open. Any
+    /// role that can connect can listen, and hears which user it was.
     pub tell: bool,
 }
 
@@ -146,10 +146,10 @@ pub enum LogFormat {
     Journal,
 }
 
-/// What `doctor` says.
+/// What `doctor` reports.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Doctor {
-    /// Findings that the operator knows of and lives with, by their names: they count no more.
+    /// Findings that the operator knows of and lives with, by their names: they no longer count.
     pub silence: Vec<String>,
 }

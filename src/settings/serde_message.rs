@@ -1,4 +1,4 @@
-//! What serde complains of, in words for an operator and without the value that it complains about.
+//! Serde's complaints, in words for an operator and without the values that they are about.
 //!
 //! Serde quotes values, and a connection string that slipped into the wrong setting would travel with its
 //! password into the log (P7). So only the names and the expectation are taken from its messages.
@@ -49,7 +49,7 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .max_by(|a, b| strsim::jaro_winkler(name, a).total_cmp(&strsim::jaro_winkler(name, b)))
 }
 
-// The structs are the one place where the names stand: serde lists them when it meets one that it does not know.
+// The structs are the one place that has the names: serde lists them when it meets an unknown one.
 fn known(table: Table) -> Vec<String> {
     match Settings::deserialize(table) {
         Ok(_) => Vec::new(),

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::codec::Codec;
 
 /// The site's tables. Names without a schema are looked up in `search_path`. What is left out comes from the preset, so
-/// that a section read by itself, without [`load`](super::load), names only what it names.
-/// Changes need `session-reaper migrate` and a restart.
+/// a section that is read by itself, without [`load`](super::load), has only what it names. Changes need
+/// `session-reaper migrate` and a restart.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Site {
@@ -21,12 +21,12 @@ pub struct Site {
     /// Columns of the user table that people know a user by: commands that find no user by the key look here, too.
     #[serde(default)]
     pub login_columns: Vec<String>,
-    /// Column whose change ends the user's sessions; left out where `watch` says what does.
+    /// Column whose change ends the user's sessions; left out where `watch` names what does.
     pub password_column: Option<String>,
     /// Column of the user table by which `[policy]` tells users apart, such as `is_staff`.
     pub policy_column: Option<String>,
-    /// Which columns end a user's sessions, and how. Left out: the password, and on a user table that has
-    /// `is_active` that it becomes false.
+    /// Which columns end a user's sessions, and how. Left out: the password, and on a user table that has `is_active`,
+    /// its change to false.
     pub watch: Option<Vec<Watched>>,
     /// Table of sessions.
     #[serde(default)]
@@ -36,7 +36,7 @@ pub struct Site {
     pub session_key: String,
     /// Column of the session table that names the user who is logged in.
     pub user_column: Option<String>,
-    /// Column of the session table that holds what the app keeps in a session, the user among it.
+    /// Column of the session table that holds what the app keeps in a session, including the user.
     pub data_column: Option<String>,
     /// The keys that lead to the user in a `data_column` of type json or jsonb, outermost first.
     pub user_path: Option<Vec<String>>,
@@ -51,19 +51,19 @@ pub struct Site {
     pub expires_unit: Option<EpochUnit>,
     /// How long after the time in `expires_column` a session expires, in seconds; left out: at that time.
     pub lifetime_s: Option<u64>,
-    /// Column that says when a session was last used, where that is another one than `expires_column`. `time_zone` and
-    /// `expires_unit` say what it holds, too.
+    /// Column that says when a session was last used, where that is not `expires_column`. `time_zone` and
+    /// `expires_unit` apply to it, too.
     pub used_column: Option<String>,
     /// How often the daemon checks that its triggers, foreign keys and key types are as they should be, in seconds.
     #[serde(default = "a_minute")]
     pub check_interval_s: u64,
-    /// Size at which the queue of sessions that are still to be read takes nothing more, in MiB. Without a daemon for days
+    /// Size in MiB at which the queue of sessions that are still to be read takes nothing more. Without a daemon for days
     /// it would fill the disk; past this size, all sessions are read anew when the daemon is back.
     #[serde(default = "a_gigabyte")]
     pub queue_mb: u32,
     /// Role that the daemon connects as, if it is not the one that migrates: `migrate` grants it what it needs.
     pub daemon_role: Option<String>,
-    /// Roles that the app connects as and that link sessions: `migrate` lets them.
+    /// Roles that the app connects as and that link sessions: `migrate` allows them to.
     #[serde(default)]
     pub app_roles: Vec<String>,
     /// Whether `link.secret_key_file` is set: only then is a daemon granted what comparing hashes needs.
@@ -72,7 +72,7 @@ pub struct Site {
     /// What the section `[cache]` means to the database.
     #[serde(skip)]
     pub cached: Cached,
-    /// `canary.user`: by whom the canary's functions work, so that nobody who calls them names another one.
+    /// `canary.user`: the user with whom the canary's functions work, so that no caller can name another one.
     #[serde(skip)]
     pub canary_user: Option<String>,
 }
@@ -80,10 +80,10 @@ pub struct Site {
 /// Where a cache answers for the session table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Cached {
-    /// The settings say nothing of a cache.
+    /// The settings do not mention a cache.
     #[default]
     Unsaid,
-    /// Nowhere, or where nobody can reach it.
+    /// Nowhere, or where no other process can reach it.
     No,
     /// Outside the database.
     Outside,
@@ -99,7 +99,7 @@ fn a_gigabyte() -> u32 {
     1024
 }
 
-/// What a number that stands for a time counts.
+/// What a number that represents a time counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EpochUnit {
@@ -165,10 +165,10 @@ pub enum Event {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Policy {
-    /// All that are older, but for the one that the app asked to keep and those of the changing transaction.
+    /// All that are older, except the one that the app asked to keep and those of the changing transaction.
     #[default]
     Others,
-    /// All that are older, and these, too.
+    /// All that are older, including these.
     All,
     /// None: the column is not watched.
     None,

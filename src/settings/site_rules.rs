@@ -2,7 +2,7 @@
 
 use super::{Error, Site};
 
-/// Refuses what can only be half a thought, in one sentence.
+/// Refuses settings that are incomplete or contradict each other, in one sentence.
 pub(super) fn check(site: &Site) -> Result<(), Error> {
     let given = Given {
         column: site.user_column.is_some(),

@@ -7,12 +7,12 @@ use super::{Environment, Error, Settings, serde_message};
 
 const PREFIX: &str = "SESSION_REAPER_";
 
-/// Variables of ours that are not settings: which file to read, and where `demo` finds a server.
+/// Our variables that are not settings: which file to read, and where `demo` finds a server.
 const NOT_SETTINGS: [&str; 2] = ["CONFIG", "PG_BINDIR"];
 
 /// Lays the variables over what the file says.
 pub(super) fn lay_over(table: &mut Table, environment: &Environment) -> Result<(), Error> {
-    // An empty variable counts as unset, as libpq has it, so that `X=${X:-}` in a compose file is harmless.
+    // An empty variable counts as unset, as in libpq, so that `X=${X:-}` in a compose file is harmless.
     for (name, text) in environment
         .with_prefix(PREFIX)
         .filter(|(_, text)| !text.is_empty())
@@ -33,7 +33,7 @@ pub(super) fn lay_over(table: &mut Table, environment: &Environment) -> Result<(
     Ok(())
 }
 
-// The names are checked first, so that a misspelt one is told from a wrong value.
+// The names are checked first, so that a misspelt name can be told apart from a wrong value.
 fn split(name: &str) -> Result<(String, String), Error> {
     let known: Vec<(String, String)> = serde_message::sections()
         .into_iter()
@@ -60,8 +60,8 @@ fn split(name: &str) -> Result<(String, String), Error> {
     })
 }
 
-// A variable has no type. The text itself goes first, because a table may well be called 2024; then what it
-// means in TOML; then a list with commas, which is how people write lists in variables.
+// A variable has no type. The text itself is tried first, because a table may well be called 2024; then what it means
+// in TOML; then a list with commas, which is how people write lists in variables.
 fn value(section: &str, key: &str, text: &str) -> Result<Value, String> {
     let list = || {
         text.split(',')

@@ -5,10 +5,10 @@ use tokio_postgres::Client;
 
 use crate::{connection::Error, wording::count_of};
 
-/// How it stands with the cache. All zero where there is none.
+/// The state of the cache. All zero where there is none.
 #[derive(Debug, Serialize)]
 pub struct Cached {
-    /// Deleted sessions that it has not confirmed once to have forgotten: it may still answer for them.
+    /// Deleted sessions that the cache has not confirmed even once as forgotten: it may still answer for them.
     pub pending: i64,
     /// Deleted sessions that are evicted once more after the grace.
     pub in_grace: i64,
@@ -30,7 +30,7 @@ pub struct Cached {
     pub revocations: i64,
 }
 
-/// Reads how it stands.
+/// Reads the state of the cache.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses a statement.
@@ -67,7 +67,7 @@ pub async fn read(client: &Client) -> Result<Cached, Error> {
 }
 
 impl Cached {
-    /// That it does not confirm, which keeps revocations from settling.
+    /// That the cache does not confirm, which keeps revocations from settling.
     pub fn problem(&self) -> Option<String> {
         let failing_s = self.failing_s?;
         let error = self.last_error.as_deref().unwrap_or("no reason is known");

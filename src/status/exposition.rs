@@ -1,4 +1,4 @@
-//! Figures as Prometheus reads them, in its text format, version 0.0.4. Names are those of its conventions: base units, and
+//! Figures as Prometheus reads them, in its text format, version 0.0.4. Names follow its conventions: base units, and
 //! `_total` for what only grows.
 
 use std::fmt;
@@ -16,7 +16,7 @@ pub use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 /// What all names begin with.
 const PREFIX: &str = "session_reaper";
 
-/// A registry for figures of ours.
+/// A registry for our figures.
 pub fn registry() -> Registry {
     Registry::with_prefix(PREFIX)
 }
@@ -51,7 +51,7 @@ pub(super) struct Metric {
     samples: Vec<(Option<(&'static str, String)>, Value)>,
 }
 
-/// What a metric says.
+/// What a metric holds.
 #[derive(Clone, Debug)]
 pub(super) enum Value {
     Count(i64),
@@ -129,7 +129,7 @@ pub(super) fn labelled<V: Into<Value>>(
     }
 }
 
-/// Prometheus has no other numbers; a count that needs more than 53 bits is none that anybody looks at.
+/// Prometheus has no other numbers; no reader looks at a count that needs more than 53 bits.
 #[allow(clippy::cast_precision_loss, reason = "see above")]
 pub(super) fn count(of: i64) -> f64 {
     of as f64

@@ -1,14 +1,15 @@
-//! How fast revocations are: of the last hour in numbers, and of the last ones each.
+//! How fast revocations are: the last hour in numbers, and each of the last ones.
 
 use serde::Serialize;
 use tokio_postgres::{Client, Row};
 
 use crate::{connection::Error, wording};
 
-/// After a breach everybody's have been revoked within the hour: more than so many are not sorted.
+/// After a breach the sessions of all users have been revoked within the hour: more revocations than this are not
+/// sorted.
 const MOST_SORTED: i64 = 100_000;
 
-/// How long it took, of those of the last hour. None where there was none.
+/// How long the revocations of the last hour took. None where there was none.
 #[derive(Debug, Default, Serialize)]
 pub struct Percentiles {
     /// How many there were.
@@ -32,7 +33,7 @@ pub struct LastHour {
     pub settled: Percentiles,
 }
 
-/// One revocation of the last ones.
+/// One of the last revocations.
 #[derive(Clone, Copy, Debug)]
 pub struct Point {
     /// Until its sessions were gone, in seconds.
@@ -90,7 +91,7 @@ fn percentiles(row: &Row, at: usize) -> Percentiles {
     }
 }
 
-/// Reads how long each of the last ones took, the newest first, so many at most.
+/// Reads how long each of the last ones took, the newest first, at most this many.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.

@@ -1,24 +1,24 @@
-//! How it stands, in lines for people: on a terminal and on the daemon's page.
+//! The current state, in lines for people: on a terminal and on the daemon's page.
 
 use chrono::{DateTime, Utc};
 
 use super::{Status, latency::LastHour, serving::Daemon};
 use crate::{schema::Pause, wording::count_of};
 
-/// How much of one's attention a line asks for.
+/// How much attention a line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
     /// None.
     Plain,
-    /// It says that it is well.
+    /// It reports that all is well.
     Good,
-    /// Somebody should know.
+    /// The operator should know.
     Noteworthy,
-    /// Somebody should act.
+    /// The operator should act.
     Bad,
 }
 
-/// One of them.
+/// One line.
 #[derive(Debug)]
 pub struct Line {
     /// What it is about, in a word or two.

@@ -1,4 +1,4 @@
-//! What has not been linked yet: what a revocation could still miss, were it settled now.
+//! What has not been linked yet: what a revocation could still miss if it settled now.
 
 use std::collections::BTreeMap;
 
@@ -7,13 +7,14 @@ use tokio_postgres::Client;
 
 use crate::{connection::Error, wording::count_of};
 
-/// More than so many rows of the queue are not counted one by one.
+/// Beyond this number, rows of the queue are not counted one by one.
 const MOST_COUNTED: i64 = 100_000;
 
-/// So many sessions in which no user was found lately, and none in which one was, are no accident of the site's.
+/// This many sessions in which no user was found lately, and none in which one was, are no accident of the site.
 const MANY_UNREADABLE: i64 = 20;
 
-/// One that was linked lately speaks for as many writes in which no user was found: a session counts at each of them.
+/// One session that was linked lately outweighs this many writes in which no user was found: a session counts at each
+/// write.
 const WRITES_A_SESSION: i64 = 100;
 
 /// Sessions that are still to be linked.
@@ -33,14 +34,14 @@ pub struct Linking {
     pub queue_full: bool,
     /// Writes of session data in which no user could be found, by what was wrong with it.
     pub unreadable: BTreeMap<String, i64>,
-    /// None of the sessions that have been read is linked, or hardly any, though many had data in which a user was to be found.
+    /// None or hardly any of the sessions that have been read is linked, though many had data that should contain a user.
     pub links_nobody: bool,
-    /// Whether any is.
+    /// Whether any session is linked.
     #[serde(skip)]
     links_some: bool,
 }
 
-/// Reads how far it is.
+/// Reads how far linking is.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses a statement.
@@ -97,7 +98,7 @@ pub async fn read(client: &Client) -> Result<Linking, Error> {
 }
 
 impl Linking {
-    /// What keeps every session from ending: where nobody is linked, a revocation settles and has ended nothing.
+    /// What keeps every session from ending: where no session is linked, a revocation settles and has ended nothing.
     pub fn problem(&self) -> Option<String> {
         let (who, ends) = if self.links_some {
             ("hardly any", "hardly anything")
@@ -119,7 +120,7 @@ impl Linking {
         reasons.join(", ")
     }
 
-    /// For people: what each line is about, and what it says. Nothing where all is well.
+    /// For people: what each line is about, and its text. Nothing where all is well.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
         let mut lines = Vec::new();
         if !self.backfilled {

@@ -1,4 +1,4 @@
-//! How it stands: what is served, what is pending, and what a revocation waits for.
+//! The current state: what is served, what is pending, and what a revocation waits for.
 
 pub mod cache;
 pub mod canary;
@@ -46,17 +46,17 @@ pub struct Status {
     pub paused: Option<Pause>,
     /// What is not in place, each with the command that mends it, and what keeps failing. Not looked at during a pause.
     pub problems: Vec<String>,
-    /// What could not be looked at, and why: somebody else holds a lock, for instance.
+    /// What could not be looked at, and why: another session holds a lock, for instance.
     pub unknown: Vec<String>,
     /// Whether a daemon listens; without one the changing transaction ends what it can (P4).
     pub served: bool,
-    /// Who they are that serve it, as far as they have said so.
+    /// The daemons that serve it, as far as they have reported themselves.
     pub daemons: Vec<Daemon>,
     /// Sessions that are linked to a user.
     pub linked_sessions: i64,
-    /// What has not been read for its users yet.
+    /// Sessions that have not been read for their users yet.
     pub linking: Linking,
-    /// Revocations that nobody has looked at yet.
+    /// Revocations that no revoker has looked at yet.
     pub requested: i64,
     /// Revocations that have been swept and wait to be settled.
     pub revoked: i64,
@@ -66,9 +66,9 @@ pub struct Status {
     pub oldest_open_at_s: Option<f64>,
     /// Revocations that failed and are tried again.
     pub failing: i64,
-    /// Those that no other try will mend, or that have been tried often, by SQLSTATE.
+    /// Those that no further try will mend, or that have been tried often, by SQLSTATE.
     pub failing_by_sqlstate: BTreeMap<String, i64>,
-    /// What of the app's could not be noted (`write`, `eviction`), with the SQLSTATE.
+    /// What the app did that could not be noted (`write`, `eviction`), with the SQLSTATE.
     pub missed: BTreeMap<String, String>,
     /// What daemons keep failing at.
     pub failing_workers: Vec<FailingWorker>,
@@ -103,7 +103,7 @@ pub struct LastPurge {
     pub duration_ms: i64,
 }
 
-/// Whether a daemon serves the database: asked alone, because this can be told where nothing else can.
+/// Whether a daemon serves the database: asked alone, because this can be read where nothing else can.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use super::{Status, workers::FailingWorker};
 use crate::{connection::Error, wording::count_of};
 
-/// Failing revocations by SQLSTATE. A conflict with another transaction is none unless it goes on.
+/// Failing revocations by SQLSTATE. A conflict with another transaction does not count unless it goes on.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.
@@ -44,7 +44,7 @@ pub(super) async fn missed(client: &Client) -> Result<BTreeMap<String, String>, 
 }
 
 impl Status {
-    /// Those of the work. What is not in place is found by [`faults`](crate::schema::faults).
+    /// Problems of the work. What is not in place is found by [`faults`](crate::schema::faults).
     pub fn problems_of_work(&self) -> Vec<String> {
         let workers = self.failing_workers.iter().map(FailingWorker::describe);
         self.problems_of_revocations()
@@ -53,7 +53,7 @@ impl Status {
             .collect()
     }
 
-    /// Those that a revocation has met, or may meet.
+    /// Problems that a revocation has met, or may meet.
     pub fn problems_of_revocations(&self) -> impl Iterator<Item = String> {
         let failing = self.failing_by_sqlstate.iter().map(|(state, of)| {
             format!(
@@ -74,7 +74,7 @@ impl Status {
     }
 }
 
-/// Where the code says what to look for.
+/// For codes that tell what to look for.
 fn in_words(sqlstate: &str) -> String {
     let cause = match sqlstate {
         "55P03" => ", another transaction keeps one locked: look for it in pg_stat_activity",

@@ -5,20 +5,20 @@ use tokio_postgres::Client;
 
 use crate::{connection::Error, wording};
 
-/// A daemon that serves, as it says itself.
+/// A daemon that serves, as it reports itself.
 #[derive(Debug, Serialize)]
 pub struct Daemon {
     /// The machine that it runs on.
     pub host: String,
     /// Its release.
     pub version: String,
-    /// Since when it serves, in UTC, as ISO 8601 has it.
+    /// Since when it serves, in UTC, in the form of ISO 8601.
     pub since: String,
     /// For how long, in seconds.
     pub served_s: f64,
 }
 
-/// All of them. One of an earlier release does not say who it is, and serves all the same.
+/// All of them. A daemon of an earlier release does not report who it is, and serves all the same.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.

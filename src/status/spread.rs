@@ -19,7 +19,7 @@ impl Spread {
         }
     }
 
-    /// So many took at most this; nothing where it is not known how long.
+    /// Counts this many that took at most this long; counts nothing where the time is not known.
     pub(super) fn add(&mut self, at_most_s: Option<f64>, count: i64, sum_s: f64) {
         let Some(at_most_s) = at_most_s else {
             return;

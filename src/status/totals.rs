@@ -28,7 +28,8 @@ const REASONS: [&str; 10] = [
     "other",
 ];
 
-/// The canary's are no user's: how fast they are it says itself, and on a quiet site nothing else would be left to see.
+/// The canary's revocations are no user's. The canary itself reports how fast they are, and on a quiet site they would
+/// hide everything else.
 const CANARY: &str = "canary";
 
 /// All that has been, pruned revocations included.
@@ -68,7 +69,7 @@ pub(super) async fn read(client: &Client) -> Result<Totals, Error> {
             &[],
         )
         .await?;
-    // One that has not come up yet is listed with 0, or its first would be no increase.
+    // A reason that has not come up yet is listed with 0; otherwise its first revocation would be no increase.
     let none: BTreeMap<String, i64> = REASONS.map(|reason| (reason.to_owned(), 0)).into();
     let mut totals = Totals {
         sessions_ended: none.clone(),

@@ -1,4 +1,4 @@
-//! How it stands, with what is not in place: for those who show it.
+//! The status, with what is not in place: for the callers that show it.
 
 use tokio_postgres::Client;
 
@@ -22,7 +22,7 @@ pub async fn read_whole(client: &Client, settings: &Settings) -> Result<Status, 
     Ok(status)
 }
 
-/// A migration of the site's may hold a lock on the tables that are looked at here. That hides nothing else.
+/// The site's migration may hold a lock on the tables that are looked at here. That hides nothing else.
 async fn look_for_problems(
     client: &Client,
     settings: &Settings,

@@ -5,10 +5,11 @@ use tokio_postgres::Client;
 
 use crate::{connection::Error, wording::count_of, worker::trouble::SETTINGS};
 
-/// A worker tries again at least twice a minute. What it has not said again for longer is that of a daemon that died.
+/// A worker tries again at least twice a minute. A failure that it has not reported again for longer is that of a
+/// daemon that died.
 const SILENCE_S: f64 = 300.0;
 
-/// One that keeps failing.
+/// A worker that keeps failing.
 #[derive(Debug, Serialize)]
 pub struct FailingWorker {
     /// Which: `linker`, `revoker`, `settler`, `evictor`, `purger`, `verifier`, `inspector`, `clock`,
@@ -22,7 +23,7 @@ pub struct FailingWorker {
     pub sqlstate: Option<String>,
 }
 
-/// Reads which do, of all daemons.
+/// Reads which workers keep failing, of all daemons.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses the statement.

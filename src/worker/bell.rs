@@ -1,12 +1,12 @@
-//! Bells, not work, travel between tasks: whoever notices something rings, and the worker that owns the
-//! table looks. Any number of rings while the worker is busy are one look afterwards, so a burst costs
-//! nothing and two passes never overlap.
+//! Bells, not work, travel between tasks: the task that notices something rings, and the worker that owns the table
+//! looks. Any number of rings while the worker is busy lead to one look afterwards, so a burst costs nothing and two
+//! passes never overlap.
 
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::Notify, time::timeout};
 
-/// A bell that one worker listens to and anybody may ring.
+/// A bell that one worker listens to and any task may ring.
 #[derive(Clone, Debug, Default)]
 pub struct Bell(Arc<Notify>);
 

@@ -1,10 +1,10 @@
-//! A lock that somebody else has for a moment is no error; one that is held for longer is.
+//! A lock that another transaction has for a moment is no error; one that is held for longer is.
 
 use std::time::{Duration, Instant};
 
 use crate::connection::Error;
 
-/// What another daemon may keep a lock for, a batch after the other.
+/// How long another daemon may keep a lock, one batch after the other.
 const PASSING: Duration = Duration::from_secs(5);
 
 /// Time-outs at one lock, one after the other.
@@ -12,8 +12,8 @@ const PASSING: Duration = Duration::from_secs(5);
 pub struct Blocked(Option<Instant>);
 
 impl Blocked {
-    /// A lock that somebody else has for a moment, another daemon for instance, is no error: nothing comes back then. One
-    /// that is held for longer is.
+    /// A lock that another transaction has for a moment, such as another daemon's, is no error: then nothing is
+    /// returned. One that is held for longer is an error.
     ///
     /// # Errors
     /// Every other error, and a time-out that follows others for too long.

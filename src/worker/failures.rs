@@ -10,7 +10,7 @@ use prometheus_client::{
 pub struct Failures(Family<[(&'static str, &'static str); 1], Counter>);
 
 impl Failures {
-    /// One that has not failed yet is listed with 0, or its first failure would be no increase.
+    /// A worker that has not failed yet is listed with 0, or its first failure would be no increase.
     pub(super) fn list(&self, worker: &'static str) {
         self.of(worker);
     }

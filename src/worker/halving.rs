@@ -1,8 +1,8 @@
-//! One row must not hold up the others (P8): a batch that fails on what stands in one of its rows is halved until that
-//! row is alone. It is set aside then, and counted; the others are done.
+//! One row must not hold up the others (P8): a batch that fails on the content of one of its rows is halved until that
+//! row is alone. Then that row is set aside and counted; the others are done.
 //!
-//! Whoever works so calls functions that catch such an error and say so (`session_reaper.is_of_the_row`). A statement that
-//! failed would end the transaction, and quote the row in the server's log (P7).
+//! Work of this kind calls functions that catch such an error and report it (`session_reaper.is_of_the_row`). A failed
+//! statement would end the transaction, and quote the row in the server's log (P7).
 
 use std::{iter, ops::Range};
 

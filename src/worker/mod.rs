@@ -1,5 +1,5 @@
-//! What all workers share: after a failed pass they say so once, rest, and try again. Nothing that the
-//! database does to them ends them.
+//! What all workers share: after a failed pass they report it once, rest, and try again. Nothing that the database does
+//! ends them.
 
 pub(crate) mod backoff;
 pub(crate) mod bell;
@@ -78,7 +78,7 @@ pub async fn run<W: Worker>(mut worker: W, bell: Bell, stop: Stop, mut trouble: 
                 }
                 worker.database().drop_useless(&error);
                 trouble.note(worker.database(), &error).await;
-                // Nobody listens to the bell here: whoever rings now would only cause the same complaint.
+                // The bell is not listened to here: a ring now would only cause the same complaint.
                 stop.run_until_stopped(tokio::time::sleep(rest)).await;
             }
         }
@@ -86,7 +86,7 @@ pub async fn run<W: Worker>(mut worker: W, bell: Bell, stop: Stop, mut trouble: 
     trouble.over(worker.database()).await;
 }
 
-/// What lasts is said less and less often.
+/// An error that lasts is reported less and less often.
 fn complain(task: &str, complaints: &Repeated, error: &Error, rest: Duration) {
     let Some(times) = complaints.count_of(&error.to_string()) else {
         return;

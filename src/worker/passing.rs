@@ -1,5 +1,5 @@
-//! What commands do about a lock that passes: they wait for it. A daemon tries again by itself, a command would have
-//! ended, and whoever gave it would have to say it again.
+//! What commands do about a lock that passes: they wait for it. A daemon tries again by itself; a command would have
+//! ended, and the operator would have to give it again.
 
 use std::time::{Duration, Instant};
 
@@ -7,10 +7,10 @@ use super::{backoff::Backoff, size::Size};
 use crate::connection::Error;
 use crate::process::shutdown::Stop;
 
-/// Longer than a migration of the site's, or a purge of another daemon's, keeps a lock.
+/// Longer than one of the site's migrations, or another daemon's purge, keeps a lock.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// An error that may be about somebody else's lock.
+/// An error that may be about another transaction's lock.
 pub trait MayPass {
     /// Whether it is.
     fn is_lock_timeout(&self) -> bool;
@@ -22,7 +22,7 @@ impl MayPass for Error {
     }
 }
 
-/// How long somebody else's lock has been in the way.
+/// How long another transaction's lock has been in the way.
 pub struct Passing<'a> {
     stop: &'a Stop,
     since: Option<Instant>,
@@ -40,8 +40,8 @@ impl<'a> Passing<'a> {
         }
     }
 
-    /// Hands out a result that is not about a lock, or about one that has been in the way for a minute. Otherwise it
-    /// rests, and nothing comes back: then the work is to be tried again.
+    /// Hands out a result that is not about a lock, or is about one that has been in the way for a minute. Otherwise it
+    /// rests and returns nothing: then the work has to be tried again.
     pub async fn retry<T, E: MayPass>(&mut self, result: Result<T, E>) -> Option<Result<T, E>> {
         let since = *self.since.get_or_insert_with(Instant::now);
         match &result {
@@ -59,8 +59,8 @@ impl<'a> Passing<'a> {
     }
 }
 
-/// Does what takes locks, and does it again for a minute while somebody else has one of them. The work has to be one
-/// transaction, or to go on where it was interrupted.
+/// Does work that takes locks, and does it again for a minute while another transaction has one of them. The work has
+/// to be one transaction, or has to go on where it was interrupted.
 ///
 /// # Errors
 /// Those of the work, and that of the lock when the minute is over or it is time to stop.
@@ -79,7 +79,7 @@ pub async fn past_locks<T, E: MayPass>(
 /// The same with work that is told how much to do, and is given less of it as long as it runs out of time.
 ///
 /// # Errors
-/// Those of the work, also that the least of it takes too long.
+/// Those of the work, including that even the least of it takes too long.
 pub async fn past_limits<T>(
     stop: &Stop,
     size: &Size,

@@ -37,7 +37,8 @@ impl Size {
         result
     }
 
-    /// So many of "most" were too many. Where there were fewer than are done at once, it takes more than one step to do less.
+    /// So many of "most" were too many. If there were fewer than are done at once, it takes more than one step to do
+    /// less.
     pub fn was_too_much(&self, most: u32, tried: usize) {
         while self.of(most) > 1 && self.of(most) as usize >= tried {
             self.halve();

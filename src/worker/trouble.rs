@@ -1,7 +1,9 @@
-//! What a worker keeps failing at, told where `status` finds it: in the database, because `status` is another process.
+//! What a worker keeps failing at, recorded where `status` finds it: in the database, because `status` is another
+//! process.
 //!
-//! One failed pass means little where a lock or a lost connection was in the way. What lasts, and what no other try will
-//! mend, such as a missing right, is a problem. A database that is down cannot be told, and is seen without that.
+//! One failed pass means little where a lock or a lost connection was in the way. A failure that lasts, or that no
+//! other try will mend, such as a missing right, is a problem. A database that is down can record nothing, and is seen
+//! without that.
 
 use std::time::{Duration, Instant};
 
@@ -14,7 +16,7 @@ use crate::{
 /// Longer than any lock or failover that a site would not notice itself.
 const LASTING: Duration = Duration::from_secs(10);
 
-/// A daemon that cannot tell its trouble has something better to do than to wait for that.
+/// A daemon that cannot record its trouble has something better to do than to wait for that.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The name under which a failed reload is listed among the workers.
@@ -26,11 +28,11 @@ pub struct Trouble {
     task: &'static str,
     teller: Teller,
     failing: Option<(Instant, i64)>,
-    /// Whether the database may have a row of it. At first there may be one of an earlier worker.
+    /// Whether the database may have a row about it. At first there may be one from an earlier worker.
     told: bool,
 }
 
-/// Who tells the trouble of a daemon's workers.
+/// Records the trouble of a daemon's workers.
 #[derive(Clone)]
 pub struct Teller {
     daemon: String,
@@ -64,9 +66,9 @@ impl Teller {
 }
 
 impl Trouble {
-    /// Whether a pass has failed for no other reason than that the database is away. The listener says that, for all: an
-    /// outage is one thing to an operator. It may take it some seconds to find out, and where it never does, the reason is
-    /// another one.
+    /// Whether a pass has failed only because the database is away. The listener reports that for all workers: an
+    /// outage is one thing to an operator. The listener may take some seconds to find out; if it never does, there is
+    /// another reason.
     pub fn is_outage(&self, error: &Error) -> bool {
         let began_lately = self
             .failing
@@ -100,7 +102,7 @@ impl Trouble {
         }
     }
 
-    /// For what lasts without being tried again and again, as a worker tries. `None` when it is over.
+    /// For trouble that lasts without being tried again and again, unlike a worker's. `None` when it is over.
     pub async fn lasts(&mut self, database: &Database, failing_for: Option<Duration>) {
         match failing_for {
             Some(failing_for) => {
@@ -152,7 +154,7 @@ async fn write(
     Ok(())
 }
 
-/// Along with what a daemon has left that died.
+/// Along with what a dead daemon has left.
 async fn erase(database: &Database, trouble: &Trouble) -> Result<(), Error> {
     database
         .execute(

@@ -1,6 +1,6 @@
-//! Redis and Valkey: which servers, and what an eviction says to them.
+//! Redis and Valkey: which servers, and what an eviction sends to them.
 //!
-//! `UNLINK` in batches, all of them in one pipeline: a batch is what the server does without looking after the site's own
+//! `UNLINK` in batches, all of them in one pipeline: a batch is what the server does without serving the site's own
 //! requests in between (P6), and it takes no longer for entries that are large.
 
 mod cluster;
@@ -47,7 +47,7 @@ impl Servers {
         following: &Following,
         deadline: Instant,
     ) -> Result<(), Error> {
-        // All of them to the end: what can be evicted is, whatever becomes of the others.
+        // All servers are asked to the end: what can be evicted is evicted, even if others fail.
         let asked = self.0.iter_mut();
         let asked = asked.map(|node| node.evict(entries, following, deadline));
         join_all(asked).await.into_iter().collect()
@@ -77,8 +77,8 @@ impl Node {
     }
 }
 
-/// What of the remaining time one of several tries in a row may take, so that a server which never answers leaves some
-/// to the others.
+/// How much of the remaining time one of several tries in a row may take, so that a server that never answers leaves
+/// some to the others.
 fn share(deadline: Instant, tries: usize) -> Instant {
     let left = deadline.saturating_duration_since(Instant::now());
     let tries = u32::try_from(tries).unwrap_or(u32::MAX).max(1);

@@ -17,14 +17,14 @@ pub(in crate::cache) struct Node {
     connection: Option<Connection>,
 }
 
-/// What proves that replicas have followed. WAIT counts those that have what this connection wrote last, and where that
-/// is nothing, it counts everybody (from Redis 7.2 on, and Valkey): an entry that the app has deleted itself, or an
-/// earlier try of ours, is nothing to write, and may be on a replica still. So something is written.
+/// What proves that replicas have followed. WAIT counts the replicas that have what this connection wrote last. Where
+/// it wrote nothing, WAIT counts all of them (from Redis 7.2 on, and Valkey). An entry that the app itself, or our
+/// earlier try, has already deleted causes no write, and may still be on a replica. So something is written.
 #[derive(Clone)]
 pub(in crate::cache) struct Following {
-    /// How many replicas; none need no proof.
+    /// How many replicas; 0 needs no proof.
     pub needed: u32,
-    /// A key that is nobody's, for a millisecond.
+    /// A key that belongs to no session, for a millisecond.
     pub marker: String,
 }
 
@@ -38,7 +38,7 @@ struct Connection {
 }
 
 impl Following {
-    /// Nobody has to follow a question.
+    /// No replica has to follow a question.
     pub fn nobody() -> Self {
         Self {
             needed: 0,
@@ -52,7 +52,7 @@ impl Following {
         }
         let write = pipeline.cmd("SET").arg(&self.marker).arg(0);
         write.arg("PX").arg(1);
-        // Half of the time, so that a late replica is told from a server that does not answer.
+        // Half of the time, so that a late replica can be told apart from a server that does not answer.
         let left = deadline.saturating_duration_since(Instant::now()) / 2;
         let left = u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1);
         pipeline.cmd("WAIT").arg(self.needed).arg(left);
@@ -108,7 +108,7 @@ impl Node {
         deadline: Instant,
     ) -> Result<Vec<Reply>, Failure> {
         following.add_to(&mut pipeline, deadline);
-        // Taken out: a connection whose replies nobody has waited for is of no use.
+        // Taken out: a connection whose replies were not waited for is of no use.
         let taken = self.connection.take();
         let work = async {
             let mut connection = match taken {
@@ -134,7 +134,7 @@ impl Node {
         Ok(replies)
     }
 
-    /// What the server's words come to.
+    /// What the server's words mean.
     pub(super) fn failure_of(&self, error: &redis::ServerError) -> Failure {
         Failure::of_reply(error, self.login.from)
     }

@@ -1,4 +1,4 @@
-//! Sentinel says which server is the master. It is asked again after every failure, since a failure is how a failover
+//! Sentinel tells which server is the master. It is asked again after every failure, since a failure is how a failover
 //! looks from here: the old master is gone, or has become a replica, or waits in vain for replicas that left it.
 
 use redis::{Pipeline, Value, from_redis_value};

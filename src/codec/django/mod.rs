@@ -2,8 +2,8 @@
 //!
 //! Today's format is `django.core.signing.dumps`: `[.]base64(json):timestamp:signature`, where the leading dot says
 //! that the JSON was compressed. Until Django 3.1 it was `base64(signature:json)`, and 3.2 still reads that. Either is
-//! signed, not encrypted, so it takes no secret to read. The signature is not checked: whoever can forge a row of the
-//! session table can delete it, too.
+//! signed, not encrypted, so it takes no secret to read. The signature is not checked: a role that can forge a row of
+//! the session table can delete it, too.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl fmt::Debug for AuthHash {
     }
 }
 
-/// Reads the user's id and Django's hash of the password. `None` for whatever has not both.
+/// Reads the user's id and Django's hash of the password. `None` unless the data has both.
 pub fn credentials(data: &[u8]) -> Option<Credentials> {
     let json = serialized(data).ok()?;
     let text = |key| match json::seek(&json, &[Step::new(key)]) {

@@ -20,9 +20,9 @@ pub struct SecretKeys(Vec<Blocks>);
 /// What HMAC makes of a key. The database, which has the password and must not hand it out, does the rest with it:
 /// `sha256(outer || sha256(inner || password))`.
 pub struct Blocks {
-    /// What stands before the password.
+    /// What is put before the password.
     pub inner: [u8; BLOCK],
-    /// What stands before the digest of that.
+    /// What is put before the digest of that.
     pub outer: [u8; BLOCK],
 }
 

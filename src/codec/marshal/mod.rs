@@ -96,7 +96,8 @@ impl<'de> Deserializer<'de> for &mut Marshal<'de> {
         self.value(visitor, false)
     }
 
-    // Told apart, because what nobody wants is not followed back: data that only refers to itself would be read for ever.
+    // Told apart, because what is not wanted is not followed back: data that only refers to itself would be read for
+    // ever.
     fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Fault> {
         self.value(visitor, true)
     }

@@ -52,7 +52,7 @@ impl<'de> Marshal<'de> {
             b'{' => self.map(visitor),
             b'}' => {
                 let value = self.map(visitor)?;
-                // What the map answers for a key that it has not.
+                // What the map answers for a key that is missing.
                 IgnoredAny::deserialize(&mut *self)?;
                 Ok(value)
             }
@@ -60,7 +60,7 @@ impl<'de> Marshal<'de> {
                 self.symbol()?;
                 self.map(visitor)
             }
-            // An object that says itself what is dumped in its place.
+            // An object that itself decides what is dumped in its place.
             b'U' | b'd' => {
                 self.symbol()?;
                 self.value(visitor, is_ignored)

@@ -1,7 +1,7 @@
 //! `alexedwards/scs`, of Go: by default `encoding/gob` of a struct of a deadline and a map of values.
 //!
-//! Values of the app's own types are passed by, with one exception that makes the session unreadable: a type that has
-//! an interface in it which holds yet another type of the app's.
+//! Values of the app's own types are skipped, with one exception that makes the session unreadable: a type with an
+//! interface in it that holds yet another of the app's types.
 
 use super::cursor::Cursor;
 use super::gob::Gob;

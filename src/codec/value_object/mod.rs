@@ -1,8 +1,8 @@
-//! A user's id that is an object of PHP around the id itself, as Ramsey's and Symfony's UUIDs are, and what apps make of
-//! their own.
+//! A user's id that is a PHP object around the id itself, such as Ramsey's and Symfony's UUIDs, and the apps' own
+//! classes.
 //!
 //! The id is the only property, or the only one that has one of the names that such classes use; anything else is not
-//! understood, because a wrong guess would end somebody else's session (P2). Of what libraries write:
+//! understood, because a wrong guess would end another user's session (P2). Of what libraries write:
 //!
 //! - Ramsey's `Uuid`: `bytes` with 16 bytes or the usual text, its lazy one `string`, older ones `uuid`
 //! - Symfony's `Uuid` and `Ulid`: `uid` with the usual text, or 26 letters in base 32
@@ -17,10 +17,10 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 use super::php::Php;
 use super::{Found, Reason};
 
-/// What classes call the property that has the id.
+/// The names that classes give to the property that has the id.
 const NAMES: [&[u8]; 6] = [b"uid", b"uuid", b"id", b"value", b"string", b"bytes"];
 
-/// Letters of Crockford's base 32, by what they stand for.
+/// Letters of Crockford's base 32, by their value.
 const BASE_32: &[u8] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 const NOT_UNDERSTOOD: Found = Found::Unreadable(Reason::NotKey);
@@ -104,7 +104,7 @@ impl<'de> Visitor<'de> for ValueObject<'_> {
         if self.is_inside || uuid(text).is_some() || is_spelt_uuid(text) {
             return Ok(self.id(text));
         }
-        // Nothing that could hold another one of its kind, and so on.
+        // Nothing that could hold another object of its kind, and so on.
         if !matches!(text.first(), Some(b'i' | b's')) {
             return Ok(NOT_UNDERSTOOD);
         }

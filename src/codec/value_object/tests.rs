@@ -1,4 +1,4 @@
-//! The samples are spelt as `serialize` spells what the libraries' `__serialize`, or their properties, are.
+//! The samples are spelt as `serialize` spells the result of the libraries' `__serialize`, or their properties.
 
 use crate::codec::{Codec, Format, Found, Reason};
 

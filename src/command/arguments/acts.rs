@@ -44,19 +44,20 @@ pub struct Revoke {
     /// The user's key, as it stands in the user table: the id, not the name.
     #[arg(required_unless_present = "all", conflicts_with = "all")]
     pub user: Option<String>,
-    /// USER is what stands in this column of the user table instead: --by username, --by email.
+    /// USER is the value in this column of the user table instead: --by username, --by email.
     #[arg(long, value_name = "COLUMN", requires = "user")]
     pub by: Option<String>,
     /// Every session that is linked to a user: the switch to throw after a breach.
     #[arg(long)]
     pub all: bool,
-    /// With --all: end nothing, and say how many sessions would, how long that takes, and how many logins will follow.
+    /// With --all: end nothing, and say how many sessions would end, how long that takes, and how many logins will
+    /// follow.
     ///
     /// The first batch is ended in a transaction that is rolled back, which locks its sessions for as long as the real one
     /// would; the others are counted.
     #[arg(long, requires = "all", conflicts_with = "user")]
     pub rehearse: bool,
-    /// With --all: end at most so many sessions a second, so that the logins that follow do not come all at once.
+    /// With --all: end at most this many sessions a second, so that the logins that follow do not come all at once.
     #[arg(long, value_name = "COUNT", requires = "all", conflicts_with = "user", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub per_second: Option<u32>,
     /// Goes into the record of revocations.
@@ -71,7 +72,7 @@ pub struct Revoke {
 }
 
 impl Revoke {
-    /// Whose, if not everybody's.
+    /// The user, if not all users are meant.
     pub fn user(&self) -> Option<User> {
         let user = self.user.clone()?;
         let by = self.by.clone();

@@ -14,25 +14,25 @@ use super::{
 pub enum Command {
     /// Install session-reaper in the database, or bring it up to date. Safe to repeat.
     ///
-    /// Creates the schema session_reaper, foreign keys to the site's two tables and triggers on both, and on the
-    /// tables that site.watch names. Each lock on a table of the site is held for milliseconds; if it is not to be had, it is
-    /// tried again later, so that the site never queues behind it.
+    /// Creates the schema session_reaper, foreign keys to the site's two tables and triggers on both, and on the tables that
+    /// site.watch names. Each lock on a table of the site is held for milliseconds; if the lock cannot be had, it is tried
+    /// again later, so that the site never queues behind it.
     Migrate {
         /// First create this role for the daemon, with nothing but the right to log in; it has to be site.daemon_role.
         ///
-        /// The role that migrates has to be allowed to: a superuser is, and who has CREATEROLE. A role that is there
-        /// already stays as it is.
+        /// The role that migrates has to be allowed to: a superuser is, and so is a role with CREATEROLE. A role that
+        /// exists already stays as it is.
         #[arg(long, value_name = "NAME", conflicts_with = "print")]
         create_role: Option<String>,
-        /// Only print the SQL that would be run, for somebody to read first.
+        /// Only print the SQL that would be run, so that it can be read first.
         #[arg(long)]
         print: bool,
     },
 
     /// Run the daemon: end sessions when passwords change, purge expired ones on a schedule.
     ///
-    /// SIGTERM and SIGINT stop it after the current batch, a second one at once; SIGHUP reads the settings
-    /// again. A server that is not there yet is waited for.
+    /// SIGTERM and SIGINT stop it after the current batch, a second one at once; SIGHUP reads the settings again. Waits
+    /// for a server that is not there yet.
     Run {
         /// Only read the settings, and end with 2 if they are wrong: a reload would leave the old ones in force.
         #[arg(long)]
@@ -69,14 +69,15 @@ pub enum Command {
 
     /// Enforce the policies now: how many sessions a user may have, and for how long, as the policy settings say.
     ///
-    /// The daemon does that by itself, a second or two after a login, and for what grows too old every minute.
+    /// The daemon does that by itself, a second or two after a login, and every minute for sessions that have grown too
+    /// old.
     Policies(Policies),
 
     /// List a user's live sessions, the oldest first: when each was opened, and when it expires.
     ///
     /// A session is shown by a digest, the first 12 hex digits of the SHA-256 of its key. It tells sessions apart, and
-    /// whether one that a browser or a log of the site's shows is among them: `printf %s KEY | sha256sum | cut -c 1-12`.
-    /// It is no credential: nobody can log in with it, or work out the key. Only sessions that are linked to a user are
+    /// whether one that a browser or the site's log shows is among them: `printf %s KEY | sha256sum | cut -c 1-12`. It
+    /// is no credential: nobody can log in with it, or work out the key. Only sessions that are linked to a user are
     /// known.
     Sessions(Sessions),
 
@@ -88,7 +89,7 @@ pub enum Command {
     /// Say for each session of a user which rule keeps it or will end it, and for each revocation what it did.
     Explain(Explain),
 
-    /// Step back before the site's own migrations: nothing of ours then names a column of the site's.
+    /// Step back before the site's own migrations: none of our objects then names a column of the site.
     ///
     /// PostgreSQL refuses to change the type of a column that a trigger or a view names, and to drop or truncate a
     /// table that a foreign key refers to. So around a migration that does such a thing to the users or the sessions:
@@ -114,7 +115,7 @@ pub enum Command {
         json: bool,
     },
 
-    /// Say how it stands: is it installed, is it served, how much is pending, and for what it waits.
+    /// Say how it stands: is it installed, is it served, how much is pending, and what does it wait for.
     ///
     /// Ends with 1 if it is not installed, if no daemon serves the database, or if a trigger, a foreign key or a key's
     /// type is not as it should be.
@@ -124,7 +125,7 @@ pub enum Command {
     ///
     /// Changes nothing. Best as the role that the daemon connects as, since rights are part of it. Ends with 1 if
     /// anything fails; what is only worth knowing does not count. Each finding has a name, by which the setting
-    /// doctor.silence takes it for known.
+    /// doctor.silence can take it for known.
     Doctor(Doctor),
 
     /// Show on a throw-away PostgreSQL server what it does. Needs no database and leaves nothing behind.

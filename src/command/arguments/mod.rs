@@ -1,4 +1,4 @@
-//! What may stand on the command line. The texts are what `--help` prints.
+//! What the command line may contain. The texts are what `--help` prints.
 
 mod acts;
 mod command;
@@ -74,12 +74,12 @@ fn site_name(name: &str) -> Result<String, String> {
     Err("it has to be the name of a service's instance, such as mysite".to_owned())
 }
 
-/// Who is meant.
+/// Which user is meant.
 #[derive(Clone, Debug, Args)]
 pub struct User {
     /// The user's key, as it stands in the user table: the id, not the name.
     pub user: String,
-    /// USER is what stands in this column of the user table instead: --by username, --by email.
+    /// USER is the value in this column of the user table instead: --by username, --by email.
     #[arg(long, value_name = "COLUMN")]
     pub by: Option<String>,
 }

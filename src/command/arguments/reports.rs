@@ -20,15 +20,15 @@ pub struct Sessions {
 /// Which revocations to list.
 #[derive(Debug, Args)]
 pub struct History {
-    /// Those of this user, by the key, and everybody's.
+    /// Those of this user, by the key, and those of everybody.
     pub user: Option<String>,
-    /// USER is what stands in this column of the user table instead: --by username, --by email.
+    /// USER is the value in this column of the user table instead: --by username, --by email.
     #[arg(long, value_name = "COLUMN", requires = "user")]
     pub by: Option<String>,
     /// Those of at most this age: 90s, 15m, 12h, 7d.
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub since: Option<Duration>,
-    /// At most so many.
+    /// At most this many.
     #[arg(long, value_name = "COUNT", default_value_t = 50)]
     pub most: u32,
     /// Print one JSON array.
@@ -37,7 +37,7 @@ pub struct History {
 }
 
 impl History {
-    /// Whose, if somebody's.
+    /// The user, if one is named.
     pub fn user(&self) -> Option<User> {
         let user = self.user.clone()?;
         let by = self.by.clone();
@@ -51,7 +51,7 @@ pub struct Explain {
     /// Whose.
     #[command(flatten)]
     pub user: User,
-    /// At most so many revocations.
+    /// At most this many revocations.
     #[arg(long, value_name = "COUNT", default_value_t = 10)]
     pub most: u32,
     /// Print one JSON object.
@@ -75,7 +75,7 @@ fn age(given: &str) -> Result<Duration, String> {
     Ok(Duration::from_secs(u64::from(number) * seconds))
 }
 
-/// How to say it.
+/// How to print it.
 #[derive(Debug, Args)]
 pub struct Status {
     /// Print one JSON object.
@@ -101,7 +101,7 @@ pub struct Status {
 /// How strict to be.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// End with 1 for what is only worth knowing, too.
+    /// End with 1 also for what is only worth knowing.
     #[arg(long)]
     pub strict: bool,
     /// Print one JSON array: check, id, verdict (ok, warn, fail), says, mend and silenced each.

@@ -47,7 +47,7 @@ pub async fn revoke(
         ask(whose.as_deref(), arguments, &database).await
     })
     .await?;
-    // Somebody may have deleted the user since.
+    // The user may have been deleted since.
     let revocation = asked.ok_or_else(|| user::gone(whose.as_deref().unwrap_or_default()))?;
     let begun = Instant::now();
     // Nothing settles before the cache has been asked twice.
@@ -60,7 +60,7 @@ pub async fn revoke(
     let linker = Linker::new(database.clone(), settings.clone(), site.user_source);
     let progress = work(&database, settings, linker, revocation, wait, meter).await?;
     print(arguments, revocation, &progress, begun.elapsed());
-    // What could be ended has ended, and more may be to end: a script has to know.
+    // What could be ended has ended, and more may be left to end: a script has to know.
     Ok(if progress.settled {
         ExitCode::SUCCESS
     } else {
@@ -77,7 +77,7 @@ async fn total(arguments: &Revoke, database: &Database) -> Result<Option<u64>, c
         select count(*) from session_reaper.user_session";
     match database.query_one(count, &[]).await {
         Ok(row) => Ok(u64::try_from(row.get::<_, i64>(0)).ok()),
-        // Nobody's sessions wait for a number that is only shown.
+        // No session waits for a number that is only shown.
         Err(error) if error.is_out_of_time() => Ok(None),
         Err(error) => Err(error),
     }

@@ -1,4 +1,4 @@
-//! How long whoever revokes by hand goes on.
+//! How long a revocation by hand goes on.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use crate::{connection::Error, worker::Worker};
 /// Between two looks.
 pub const A_MOMENT: Duration = Duration::from_millis(100);
 
-/// So often in a row it is worth trying less. No setting allows batches that are halved more often.
+/// How often in a row it is worth trying less. No setting allows batches that can be halved more often.
 const MOST_TIMEOUTS: u32 = 17;
 
-/// As long as something comes of it, nobody is waited for: millions of sessions take longer than that.
+/// It does not run out as long as sessions end: millions of sessions take longer than the wait.
 pub struct Patience {
     wait: Duration,
     deadline: Instant,
@@ -21,7 +21,7 @@ pub struct Patience {
 }
 
 impl Patience {
-    /// So long after the last session has ended.
+    /// Runs out this long after the last session has ended.
     pub fn new(wait: Duration) -> Self {
         Self {
             wait,
@@ -48,8 +48,8 @@ impl Patience {
         self.deadline.saturating_duration_since(Instant::now())
     }
 
-    /// One pass. That somebody else had a lock for a while leaves it to the next one, and so does what ran out of time: the
-    /// worker does less at once then, and would begin anew with all of it if the command were given again.
+    /// One pass. A lock that another session held for a while leaves the work to the next pass, and so does running out of
+    /// time: the worker then does less at once. It would begin anew with all of it if the command were given again.
     pub async fn pass(&mut self, worker: &mut impl Worker) -> Result<Duration, Error> {
         match worker.run_once().await {
             Err(error) if error.is_out_of_time() => {

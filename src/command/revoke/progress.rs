@@ -1,4 +1,4 @@
-//! How far a revocation is, and how that is told.
+//! How far a revocation is, and how that is shown.
 
 use std::time::Duration;
 

@@ -17,7 +17,7 @@ pub enum Error {
     /// A connection could not be opened.
     #[error("cannot connect to {target}: {failure}")]
     Connect {
-        /// The database, as [`Target::describe`](super::Target::describe) has it.
+        /// The database, as [`Target::describe`](super::Target::describe) writes it.
         target: String,
         /// What happened.
         failure: Failure,
@@ -28,7 +28,7 @@ pub enum Error {
     /// A statement failed, or its connection was lost.
     #[error("a statement failed on the database: {0}")]
     Query(Failure),
-    /// A database that a restore has begun to fill. Whatever were written there would be in its way, and what it has not
+    /// A database that a restore has begun to fill. Anything written there would be in its way, and rows that it has not
     /// brought yet would be taken for gone.
     #[error(
         "what is installed in the database is not complete, as while a dump is being restored; nothing is done there until it is"
@@ -45,7 +45,7 @@ pub enum Error {
         "{target} is reached through a pooler in transaction mode, such as pgbouncer, where locks and settings of a session do not hold: connect to PostgreSQL itself, or through a pool in session mode"
     )]
     Pooler {
-        /// The database, as [`Target::describe`](super::Target::describe) has it.
+        /// The database, as [`Target::describe`](super::Target::describe) writes it.
         target: String,
     },
     /// The listening connection answers, but what is notified goes elsewhere.
@@ -55,7 +55,7 @@ pub enum Error {
     NotDelivered,
 }
 
-/// Whether a statement failed with this because somebody else had a lock that it needed.
+/// Whether a statement failed with this because another session held a lock that it needed.
 pub fn is_lost_lock(state: &SqlState) -> bool {
     [
         SqlState::LOCK_NOT_AVAILABLE,
@@ -65,7 +65,7 @@ pub fn is_lost_lock(state: &SqlState) -> bool {
 }
 
 impl Error {
-    /// Whether the same may work later or on another connection without anybody changing a thing.
+    /// Whether the same may work later or on another connection without any change by an operator.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::NotWhole | Self::Closed | Self::HeartbeatLost => true,
@@ -73,17 +73,17 @@ impl Error {
         }
     }
 
-    /// Whether somebody else's lock was in the way for longer than `lock_timeout`.
+    /// Whether another session's lock was in the way for longer than `lock_timeout`.
     pub fn is_lock_timeout(&self) -> bool {
         self.sqlstate() == Some(&SqlState::LOCK_NOT_AVAILABLE)
     }
 
-    /// The same, or that it was a deadlock, of which we were the victim: worth another try, from the beginning.
+    /// The same, or a deadlock of which we were the victim: worth another try, from the beginning.
     pub fn is_lost_lock(&self) -> bool {
         self.sqlstate().is_some_and(is_lost_lock)
     }
 
-    /// Whether it was too much for `statement_timeout`, or for a `transaction_timeout` of the site's.
+    /// Whether it was too much for `statement_timeout`, or for the site's `transaction_timeout`.
     pub fn is_out_of_time(&self) -> bool {
         let state = self.sqlstate();
         state == Some(&SqlState::QUERY_CANCELED)
@@ -96,17 +96,17 @@ impl Error {
         self.failure().is_some_and(Failure::is_read_only)
     }
 
-    /// Whether the connection knows a statement that the schema has since given another result: a new one works.
+    /// Whether the connection knows a statement whose result the schema has changed since: a new connection works.
     pub fn is_outdated(&self) -> bool {
         self.sqlstate() == Some(&SqlState::FEATURE_NOT_SUPPORTED)
     }
 
-    /// Whether the database may only not have started yet, or is not all there yet, so that waiting makes sense.
+    /// Whether the database may only not have started yet, or is not complete yet, so that waiting makes sense.
     pub fn is_not_there_yet(&self) -> bool {
         matches!(self, Self::NotWhole) || self.failure().is_some_and(Failure::is_not_there_yet)
     }
 
-    /// Whether somebody else's lock was in the way, so that the same works once it is gone.
+    /// Whether another session's lock was in the way, so that the same works once it is gone.
     pub fn is_blocked(&self) -> bool {
         self.failure().is_some_and(Failure::is_blocked)
     }

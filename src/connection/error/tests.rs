@@ -190,7 +190,7 @@ async fn the_pool_tells_what_the_server_said() {
     assert!(!error.is_transient(), "{error}");
 }
 
-/// lc_messages decides about the language and the quotes.
+/// lc_messages decides the language and the quotes.
 #[tokio::test]
 async fn a_value_that_could_not_be_read_is_shown_in_no_language() {
     for message in [

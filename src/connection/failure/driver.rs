@@ -1,4 +1,4 @@
-//! What the driver's errors come to: which kind they are, and what may be shown of them.
+//! What the driver's errors mean: which kind they are, and what may be shown of them.
 
 use std::error::Error as _;
 use std::io;
@@ -7,7 +7,7 @@ use tokio_postgres::error::{DbError, SqlState};
 
 use super::Kind;
 
-// What stands behind a value that could not be converted may quote it (P7).
+// The source of an error about a value that could not be converted may quote the value (P7).
 pub(super) fn with_source(error: &tokio_postgres::Error) -> String {
     let text = error.to_string();
     let is_about_a_value = text.contains("serializing");
@@ -34,7 +34,7 @@ pub(super) fn message_of(said: &DbError) -> String {
     reason.trim_end_matches([' ', ':', '\u{a0}']).to_owned()
 }
 
-// A text that a site's own RAISE or ASSERT has put together may quote anything of the row (P7), under any SQLSTATE.
+// A text that the site's own RAISE or ASSERT has put together may quote anything of the row (P7), under any SQLSTATE.
 fn is_raised(said: &DbError) -> bool {
     let innermost = said.where_().and_then(|context| context.lines().next());
     said.code().code().starts_with("P0")
@@ -84,7 +84,7 @@ pub(super) fn is_transient(state: &SqlState) -> bool {
         SqlState::DUPLICATE_PSTATEMENT,
         SqlState::T_R_SERIALIZATION_FAILURE,
         SqlState::T_R_DEADLOCK_DETECTED,
-        // A transaction_timeout of the site's own; the driver does not know its name yet.
+        // The site's own transaction_timeout; the driver does not know its name yet.
         SqlState::from_code("25P04"),
     ];
     // 08 is a lost connection, 53 a server out of connections, memory or disk.

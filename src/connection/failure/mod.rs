@@ -105,7 +105,7 @@ impl Failure {
         }
     }
 
-    /// Somebody else keeps a table locked, as a migration of the site's does.
+    /// Another session keeps a table locked, as a migration of the site does.
     pub(super) fn is_blocked(&self) -> bool {
         let blocked = [
             SqlState::LOCK_NOT_AVAILABLE,

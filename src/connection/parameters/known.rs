@@ -47,7 +47,7 @@ const HARMLESS: [&str; 12] = [
     "tty",
 ];
 
-/// What restricts whom we talk to or how, with the values under which that is so anyway. With any other, to ignore it
+/// Parameters that restrict whom we talk to or how, with the values that hold here anyway. To ignore any other value
 /// would be to trust more than the operator does.
 const RESTRICTING: [(&str, &[&str]); 16] = [
     ("gssencmode", &["disable", "prefer"]),
@@ -71,8 +71,8 @@ const RESTRICTING: [(&str, &[&str]); 16] = [
 /// The name under which a parameter is kept; none if it changes nothing here.
 ///
 /// # Errors
-/// It is not known, or cannot be met: the end of a sentence. An unknown one is called what the caller says, because what
-/// looks like a name may be a piece of a password with a space or an `&` in it.
+/// It is not known, or cannot be met: the end of a sentence. An unknown one is called what the caller calls it, because
+/// what looks like a name may be a piece of a password with a space or an `&` in it.
 pub(super) fn kept<'a>(
     name: &'a str,
     value: &str,

@@ -1,7 +1,7 @@
 //! A connection string taken apart: the same names and meanings as libpq's, whichever form it is written in.
 //!
-//! tokio-postgres parses such strings, too, but refuses `sslmode=verify-full`, `sslrootcert` and more, and
-//! reads no `PG*` variables. So the string is read here, completed, and handed on without what is ours.
+//! tokio-postgres parses such strings, too, but refuses `sslmode=verify-full`, `sslrootcert` and more, and reads no
+//! `PG*` variables. So the string is read here, completed, and handed on without our own parameters.
 
 mod keywords;
 mod known;
@@ -61,7 +61,7 @@ impl Parameters {
     /// Reads a connection string; `source` says where it came from and appears in errors, unlike the string.
     pub fn parse(text: &str, source: &str) -> Result<Self, Error> {
         let text = text.trim();
-        // In a URL, what stands before the "?" is no parameter with a number.
+        // In a URL, the part before the "?" is not a parameter with a number.
         let (pairs, unnumbered) = match url::without_scheme(text) {
             Some(rest) => (url::pairs(rest), url::BEFORE_QUERY),
             None if url::has_other_scheme(text) => {
@@ -80,7 +80,7 @@ impl Parameters {
 
     fn from_pairs(pairs: Vec<(String, String)>, unnumbered: usize) -> Result<Self, String> {
         let mut parameters = Self::default();
-        // Of two with one name the last one wins, as libpq has it.
+        // Of two with one name the last one wins, as in libpq.
         for (nth, (name, value)) in pairs.into_iter().enumerate() {
             let nth = (nth + 1).saturating_sub(unnumbered);
             let kept = known::kept(&name, &value, &format!("number {nth}"));
@@ -99,7 +99,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// Lets a service, and then the `PG*` variables, say what the string left open.
+    /// Lets a service, and then the `PG*` variables, fill in what the string left open.
     pub fn fill_from(&mut self, environment: &Environment) -> Result<(), Error> {
         service::fill_from(self, environment)?;
         for (variable, name) in VARIABLES {
@@ -112,7 +112,7 @@ impl Parameters {
         Ok(())
     }
 
-    /// Whether any of them says which database, and not only how to connect to it.
+    /// Whether any of them names a database, and not only how to connect to it.
     pub fn name_a_database(&self) -> bool {
         ["dbname", "host", "hostaddr", "port", "user"]
             .iter()

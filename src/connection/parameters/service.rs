@@ -8,7 +8,7 @@ use crate::settings::Environment;
 /// Where Debian's libpq looks for the one that all users share, and where that of other systems does.
 const SHARED: [&str; 2] = ["/etc/postgresql-common", "/etc"];
 
-/// Lets a service say what the connection string left open. `service=` in the string wins over `PGSERVICE`.
+/// Lets a service fill in what the connection string left open. `service=` in the string wins over `PGSERVICE`.
 pub(super) fn fill_from(
     parameters: &mut Parameters,
     environment: &Environment,
@@ -76,7 +76,7 @@ fn entries<'a>(text: &'a str, service: &str) -> Option<Vec<Entry<'a>>> {
     )
 }
 
-/// The first of two lines with one name counts, as libpq has it.
+/// The first of two lines with one name counts, as in libpq.
 fn fill(parameters: &mut Parameters, entries: &[Entry<'_>], path: &Path) -> Result<(), Error> {
     for (nth, line) in entries {
         let wrong = |problem: &str| {

@@ -91,7 +91,7 @@ fn what_restricts_trust_is_not_ignored() {
     }
 }
 
-/// Asked of libpq's own list, so that one that is neither taken nor refused by name is noticed.
+/// Checked against libpq's own list, so that a parameter that is neither taken nor refused by name is noticed.
 #[test]
 fn every_keyword_of_libpq_is_taken_or_refused_by_its_name() {
     let taken = "application_name=x authtype=x channel_binding=prefer client_encoding=auto connect_timeout=5 \

@@ -15,7 +15,7 @@ pub(super) fn has_other_scheme(text: &str) -> bool {
         .is_some_and(|(scheme, _)| scheme.chars().all(|c| c.is_alphanumeric() || c == '+'))
 }
 
-/// How many pairs come out of what stands before the query: user, password, hosts, ports, database.
+/// How many pairs come out of the part before the query: user, password, hosts, ports, database.
 pub(super) const BEFORE_QUERY: usize = 5;
 
 /// Takes a URL apart. Errors do not quote it.
@@ -39,8 +39,8 @@ pub(super) fn pairs(rest: &str) -> Result<Pairs, String> {
     Ok(pairs)
 }
 
-// As libpq has it, a `?` in a password needs no encoding. Neither does an `@` here: the alternative is to take
-// the end of the password for the name of a host, and to show it.
+// As in libpq, a `?` in a password needs no encoding. Neither does an `@` here: the alternative is to take the end of
+// the password for the name of a host, and to show it.
 fn split_credentials(rest: &str) -> (&str, &str) {
     let authority = rest.find('/').map_or(rest, |end| &rest[..end]);
     let Some(first) = authority.find('@') else {
@@ -69,7 +69,7 @@ fn add_hosts(pairs: &mut Pairs, hosts: &str) -> Result<(), String> {
     Ok(())
 }
 
-// An IPv6 address stands in brackets, because it has colons of its own.
+// An IPv6 address is in brackets, because it contains colons.
 fn host_and_port(host: &str) -> Result<(&str, &str), String> {
     let Some(bracketed) = host.strip_prefix('[') else {
         return Ok(host.split_once(':').unwrap_or((host, "")));

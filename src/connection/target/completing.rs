@@ -1,4 +1,4 @@
-//! What nobody has said about a connection: libpq's defaults, and what a daemon needs.
+//! Completes what no source names of a connection: libpq's defaults, and what a daemon needs.
 
 use super::super::{Error, host::Place, parameters::Parameters};
 use super::HOW_TO_GIVE_ONE;
@@ -23,7 +23,7 @@ pub(super) fn complete(
     server_that_writes(parameters, places)
 }
 
-/// Where the operating system knows no name for whoever runs this, as in a container.
+/// Where the operating system knows no name for the user who runs this, as in a container.
 fn nameless(is_given: bool) -> String {
     if is_given {
         "no user is given to connect as, and the one that runs this has no name: write it into the connection string, or set PGUSER"
@@ -46,7 +46,7 @@ fn keep_alive(parameters: &mut Parameters) {
     parameters.set_default("tcp_user_timeout", "30");
 }
 
-// The daemon writes, so where there is a choice of hosts it has to find the one that lets it.
+// The daemon writes, so where there is a choice of hosts it has to find the one that accepts writes.
 fn server_that_writes(parameters: &mut Parameters, places: &[Place]) -> Result<(), Error> {
     let default = if places.len() > 1 {
         "read-write"

@@ -26,7 +26,7 @@ pub struct Target {
     pub(super) options: String,
     tries_in_any_order: bool,
     description: String,
-    /// Whether anybody has said which database.
+    /// Whether any source names a database.
     is_given: bool,
 }
 
@@ -72,7 +72,7 @@ impl Target {
         self.description.clone()
     }
 
-    /// The same for an error: whoever has given no database looks for the mistake there.
+    /// The same for an error: an operator who has given no database has to look for the mistake there.
     pub(super) fn describe_failed(&self) -> String {
         let description = &self.description;
         if self.is_given {
@@ -83,7 +83,7 @@ impl Target {
         )
     }
 
-    /// Refuses to go on where nobody has said which database: who waits for the default may wait for ever.
+    /// Refuses to go on where no source names a database: a daemon that waits for the default may wait for ever.
     ///
     /// # Errors
     /// A sentence that says how to give one.
@@ -135,7 +135,7 @@ fn patience(
     let hosts = u32::try_from(hosts).unwrap_or(u32::MAX);
     match text.parse::<i32>().map(u32::try_from) {
         Ok(Ok(seconds @ 1..)) => Ok(Duration::from_secs(seconds.into()).saturating_mul(hosts)),
-        // Zero and less mean "for ever" there, which a daemon must not wait.
+        // Zero and less mean to wait "for ever" there, which a daemon must not do.
         Ok(_) => Ok(Duration::from_secs(settings.connect_timeout_s)),
         Err(_) => Err(Error::Settings(
             "connect_timeout has to be a whole number of seconds".to_owned(),

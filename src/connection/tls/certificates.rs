@@ -13,8 +13,8 @@ use super::{Error, settings};
 pub(super) struct Roots {
     /// Those who may vouch for a server.
     pub store: RootCertStore,
-    /// Certificates that a file names. A server that shows one of them needs nobody to vouch for it: that is
-    /// how a self-signed certificate is trusted, which webpki refuses where it calls itself an authority.
+    /// Certificates that a file names. A server that shows one of them needs no authority to vouch for it: that is how
+    /// a self-signed certificate is trusted, which webpki refuses where it calls itself an authority.
     pub named: Vec<CertificateDer<'static>>,
 }
 

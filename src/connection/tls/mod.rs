@@ -32,8 +32,8 @@ use certificates::Roots;
 use mode::Mode;
 use verifier::{Trusted, Verifier};
 
-/// What connections to other servers than PostgreSQL insist on: a certificate that a file or the system vouches for, and
-/// that is for the host that was asked for.
+/// What connections to servers other than PostgreSQL insist on: a certificate that is for the requested host and that a
+/// file or the system vouches for.
 ///
 /// # Errors
 /// A file that cannot be read, and a system without root certificates.

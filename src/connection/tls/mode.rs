@@ -19,7 +19,7 @@ impl Mode {
     pub fn read(word: Option<&str>, root: Option<&str>) -> Result<Self, Error> {
         let is_system = root == Some("system");
         let mode = match word {
-            // Everybody can get a certificate that the system's roots vouch for; only its name means anything.
+            // Anyone can get a certificate that the system's roots vouch for; only its name means anything.
             None if is_system => Self::VerifyFull,
             Some("allow" | "prefer") | None => Self::Prefer,
             Some("disable") => Self::Disable,

@@ -18,8 +18,8 @@ use super::certificates::Roots;
 use super::name;
 use super::x509::{bad_encoding, read};
 
-/// Insists that the server holds the key of the certificate that it shows, so that what is encrypted is encrypted for whoever
-/// showed it; and, where something is trusted, that this vouches for it.
+/// Insists that the server holds the key of the certificate that it shows, so that the encryption is for the server that
+/// showed it. Where something is trusted, also insists that this vouches for the certificate.
 #[derive(Debug)]
 pub(super) struct Verifier {
     pub trusted: Option<Trusted>,

@@ -1,4 +1,4 @@
-//! Reading a certificate for what rustls does not tell of it.
+//! Reads from a certificate what rustls does not tell.
 
 use rustls::pki_types::CertificateDer;
 use rustls::{CertificateError, Error};

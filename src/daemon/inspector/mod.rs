@@ -1,9 +1,9 @@
-//! Looks again and again whether what was checked at the start still holds: a migration of the site's may take our
-//! triggers and foreign keys along, silently, and then nothing would ever end a session (P3).
+//! Checks again and again whether what was checked at the start still holds: one of the site's migrations may silently
+//! take our triggers and foreign keys along, and then nothing would ever end a session (P3).
 //!
-//! It says so loudly and ends nothing; it mends nothing either, because that takes the rights of an owner, which a
-//! daemon has no business having. While the site migrates on purpose (`session-reaper pause`), it says that
-//! once. It also writes down for `status` that a reload has failed.
+//! It reports that loudly and ends nothing. It mends nothing either, because that takes an owner's rights, which a
+//! daemon has no business having. While the site migrates on purpose (`session-reaper pause`), it reports that once. It
+//! also writes down for `status` that a reload has failed.
 
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,7 @@ pub struct Inspector {
     told: Option<Told>,
 }
 
-/// What was said of a fault, and when.
+/// What was reported of a fault, and when.
 struct Told {
     faults: Vec<String>,
     at: Instant,
@@ -55,7 +55,7 @@ impl Worker for Inspector {
         self.tell_supervisor();
         let failing_for = self.supervisor.not_reloaded_for();
         self.reload.lasts(&self.database, failing_for).await;
-        // What resume has left is of interest at once.
+        // What resume has left has to be looked at now.
         Ok(if resumed && !is_due {
             self.inspected_at = None;
             Duration::ZERO
@@ -104,9 +104,9 @@ impl Inspector {
                     faults.extend(schema::missing_rights(&client, None, &self.site).await?);
                 }
                 let mut faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
-                // Where this role is the one that was named at the installation, it has been looked at twice.
+                // Where this role is the one that was named at the installation, it has been checked twice.
                 faults.dedup();
-                // One that began meanwhile explains them.
+                // A pause that began meanwhile explains them.
                 match schema::current_pause(&**client).await? {
                     Some(pause) => Ok((Some(pause), None)),
                     None => Ok((None, Some(faults))),
@@ -128,7 +128,7 @@ impl Inspector {
         self.pause = pause;
     }
 
-    /// Loudly when it begins, when it becomes another one, and now and then while it lasts.
+    /// Loudly when a fault begins, when it becomes another one, and now and then while it lasts.
     fn tell_faults(&mut self, faults: Vec<String>, now: Instant) {
         let Some(fault) = faults.first() else {
             if self.told.take().is_some() {

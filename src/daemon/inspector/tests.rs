@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-/// Takes down what is logged.
+/// Records what is logged.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<u8>>>);
 

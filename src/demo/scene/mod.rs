@@ -38,7 +38,7 @@ pub async fn play(stage: &mut Stage, url: &str) -> Result<Measured, Error> {
     })
 }
 
-/// The last word: the numbers, and that nobody was harmed on the way.
+/// The last word: the numbers, and that no bystander was harmed on the way.
 pub async fn sum_up(stage: &Stage, measured: &Measured) -> Result<(), Error> {
     let Measured {
         memory_before,

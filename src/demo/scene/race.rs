@@ -80,7 +80,7 @@ pub async fn login_in_flight(stage: &mut Stage, url: &str) -> Result<(), Error> 
     Ok(())
 }
 
-// Grace changes her password and logs in with it, while somebody else's login has not ended.
+// Grace changes her password and logs in with it, while another login, Mallory's, has not ended.
 async fn change_meanwhile(stage: &Stage, grace: i32, old: &[String]) -> Result<Vec<String>, Error> {
     let Stage {
         narrator, actor, ..

@@ -61,7 +61,7 @@ pub fn can_reach(parent: &Path) -> bool {
             .all(|dir| dir.metadata().is_ok_and(|found| found.mode() & 0o001 != 0))
 }
 
-// Asked of `id`, because not every user stands in /etc/passwd.
+// Asked of `id`, because not every user is in /etc/passwd.
 fn number(name: &str, option: &str) -> Option<u32> {
     let output = Command::new("id").args([option, name]).output().ok()?;
     String::from_utf8(output.stdout).ok()?.trim().parse().ok()

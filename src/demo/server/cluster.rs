@@ -106,7 +106,7 @@ impl Cluster {
         ))
     }
 
-    // Of a setting that is given twice, the last one counts.
+    // If a setting is given twice, the last one counts.
     fn append_to_conf(&self, lines: &str) -> Result<(), Error> {
         let path = self.data_dir().join("postgresql.conf");
         let conf = fs::read_to_string(&path).map_err(Error::io("read", &path))?;
@@ -117,7 +117,7 @@ impl Cluster {
 /// A new directory that only this user can enter, short enough for a socket.
 ///
 /// # Errors
-/// Where temporary files go, the server's user cannot follow.
+/// The server's user cannot reach the directory for temporary files.
 pub fn private_directory() -> Result<PathBuf, Error> {
     let wanted = std::env::temp_dir();
     let name = format!("session-reaper-{:08x}", fastrand::u32(..));

@@ -1,8 +1,8 @@
 //! A throw-away PostgreSQL server: a private directory, a Unix socket in it, gone when dropped.
 //!
-//! It is a direct child in a process group of its own, so that Ctrl-C reaches only us, and a watchdog ends it
-//! when this process is killed. Authentication is `trust`: nobody else can enter the directory of the socket.
-//! With [`Options::tcp`], every user of the machine can connect; that is for tests.
+//! It is a direct child in a process group of its own, so that Ctrl-C reaches only us, and a watchdog ends it when this
+//! process is killed. Authentication is `trust`: no other user can enter the directory of the socket. With
+//! [`Options::tcp`], every user of the machine can connect; that is for tests.
 
 mod account;
 mod binaries;
@@ -131,7 +131,7 @@ impl Server {
         self.cluster.data_dir()
     }
 
-    /// Where the server's programs are; `psql` and `createdb` stand beside them.
+    /// Where the server's programs are; `psql` and `createdb` are beside them.
     pub fn bin_dir(&self) -> &Path {
         &self.cluster.bin_dir
     }
@@ -171,7 +171,7 @@ impl Drop for Server {
     }
 }
 
-// The port can be taken by somebody else before the server binds it; then the start fails and says so.
+// The port can be taken by another process before the server binds it; then the start fails and says so.
 fn free_port(dir: &Path) -> Result<u16, Error> {
     TcpListener::bind(("127.0.0.1", 0))
         .and_then(|listener| listener.local_addr())

@@ -1,4 +1,4 @@
-//! The server's process, a direct child: its end is noticed at once, and nobody else can take its place.
+//! The server's process, a direct child: its end is noticed at once, and no other process can take its place.
 
 use std::fs::{self, File};
 use std::process::Child;

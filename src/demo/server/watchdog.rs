@@ -47,7 +47,7 @@ impl Watchdog {
             .process_group(0)
             .spawn()
             .map(Self)
-            // Nobody else would remove it: the directory is still empty.
+            // Nothing else would remove it: the directory is still empty.
             .inspect_err(|_| drop(std::fs::remove_dir(dir)))
             .map_err(Error::io("start a shell that cleans up", dir))
     }

@@ -19,7 +19,7 @@ pub fn of_user(id: i32) -> String {
     ))
 }
 
-/// What the session of somebody holds who is not logged in.
+/// What the session of a visitor who is not logged in holds.
 pub fn of_nobody() -> String {
     signed(r#"{"next":"/checkout/"}"#)
 }

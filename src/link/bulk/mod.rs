@@ -1,13 +1,13 @@
-//! Links a million sessions at once: reads them in the order in which they stand, writes their links into a table beside
-//! the one that everybody uses, and puts it in the place of that (see `schema::built`).
+//! Links a million sessions at once: reads them in the order in which they are stored, writes their links into a table
+//! beside the one in use, and puts it in the place of that one (see `schema::built`).
 //!
-//! Everybody who reads here sees what one snapshot sees. A session that has a user there, and is neither linked nor in
-//! the queue, was written before the triggers came, so its user has been in it for longer than anything that the queue
-//! will ever tell: its link is older than every change, as one that a page makes. From before that snapshot until the new
-//! table is in its place nobody takes anything off the queue, so whoever leaves a session, or comes into one, afterwards
-//! is found there by the next drain. Whose session or user is deleted, the foreign keys take care of once they are there,
-//! and the looking for links that lead nowhere before. Sessions that were passed over are found by the pages, without
-//! which the backfill is not complete and nothing settles (P1).
+//! All connections that read here see one snapshot. A session that has a user in it, and is neither linked nor in the
+//! queue, was written before the triggers came. So its user has been in it for longer than anything that the queue will
+//! ever tell, and its link is older than every change, like one that a page makes. From before that snapshot until the
+//! new table is in its place, nothing is taken off the queue. So if a user leaves a session, or comes into one,
+//! afterwards, the next drain finds that in the queue. Links whose session or user is deleted are removed by the
+//! foreign keys once these exist, and before that by the search for links that lead nowhere. The pages find sessions
+//! that were passed over; without the pages the backfill is not complete and nothing settles (P1).
 
 mod ranges;
 
@@ -25,20 +25,20 @@ use crate::{
     },
 };
 
-/// Below so many sessions nobody waits for pages.
+/// With fewer sessions than this, no operator has to wait for pages.
 pub const WORTHWHILE: i64 = 50_000;
 
-/// Each keeps a processor of the server busy at most.
+/// Each keeps at most one of the server's processors busy.
 const CONNECTIONS: usize = 4;
 
-/// Well within what the server lets a transaction be idle.
+/// Well within the time that the server lets a transaction be idle.
 const AWAKE_EVERY: Duration = Duration::from_secs(1);
 
-/// Links the sessions that nobody has linked, if there are at least so many and nothing is in the way of it; false if it
-/// did not, and then nothing has changed. Says how many were read, as it reads them.
+/// Links the sessions that are not linked yet, if there are at least so many and nothing is in the way. Returns false
+/// if it did not, and then nothing has changed. Reports how many were read, as it reads them.
 ///
 /// # Errors
-/// A role that is not the owner, a lock that is not to be had, a database that cannot be reached. Nothing has changed
+/// A role that is not the owner, a lock that cannot be had, a database that cannot be reached. Nothing has changed
 /// then, either.
 pub async fn build(
     target: &Target,
@@ -47,7 +47,7 @@ pub async fn build(
     stop: &Stop,
     has_read: impl Fn(u64),
 ) -> Result<bool, Error> {
-    // Where a trigger links, it notes nothing in the queue, which then does not tell who has left a session.
+    // Where a trigger links, it notes nothing in the queue, so the queue does not tell who has left a session.
     if !matches!(site.user_source, UserSource::Codec { .. }) {
         return Ok(false);
     }
@@ -71,7 +71,7 @@ pub async fn build(
     if !matches!(built, Ok(true)) {
         let _ = holder.batch_execute("rollback").await;
     }
-    // The one that was replaced, or the one that was not to be.
+    // The table that was replaced, or the new one that was not put in its place.
     let dropped = replacement::drop_left_overs(&client).await;
     let built = built?;
     if built {
@@ -84,7 +84,7 @@ pub async fn build(
     Ok(built)
 }
 
-/// With the time that building indexes takes.
+/// With as much time as building indexes takes.
 async fn connect(target: &Target) -> Result<Client, Error> {
     let (client, connection) = target.connect().await?;
     tokio::spawn(connection);
@@ -94,7 +94,7 @@ async fn connect(target: &Target) -> Result<Client, Error> {
     Ok(client)
 }
 
-/// The server ends transactions that nobody works on, lest a computer that vanished keeps its locks.
+/// The server ends idle transactions, so that a computer that vanished does not keep its locks.
 async fn stay_awake(client: &Client) -> Result<Infallible, Error> {
     loop {
         tokio::time::sleep(AWAKE_EVERY).await;
@@ -113,8 +113,8 @@ struct Building<'a, F> {
 }
 
 impl<F: Fn(u64)> Building<'_, F> {
-    /// "holder" has the transaction that keeps others off, and that puts the table in its place: were it lost, others
-    /// might have drained meanwhile, and nothing would come of this.
+    /// "holder" has the transaction that keeps others off, and that puts the table in its place. If it were lost,
+    /// others might have drained meanwhile, and the new table would be of no use.
     async fn build(&self, holder: &Client, client: &Client) -> Result<bool, Error> {
         let (snapshot, all) = replacement::begin(holder, self.site).await?;
         let built = async {

@@ -1,4 +1,4 @@
-//! Reading the session table in the order in which it stands.
+//! Reads the session table in the order in which it is stored.
 
 use deadpool_postgres::Transaction;
 use tokio_postgres::IsolationLevel;
@@ -11,7 +11,7 @@ use crate::{
 };
 
 impl<F: Fn(u64)> Building<'_, F> {
-    /// Reads one range after another, as everybody else does, until none is left.
+    /// Reads one range after another, as the other connections do, until none is left.
     pub(super) async fn read_ranges(
         &self,
         snapshot: &str,
@@ -23,7 +23,7 @@ impl<F: Fn(u64)> Building<'_, F> {
             .isolation_level(IsolationLevel::RepeatableRead);
         let database = &self.database;
         let transaction = database.within(async { Ok(begin.start().await?) }).await?;
-        // Whole tables are looked through here, and a range is nothing to share out.
+        // Whole tables are looked through here, and a range is too small to share out.
         let settings = format!(
             "set transaction snapshot '{snapshot}';
             set local enable_seqscan = on;
@@ -51,7 +51,7 @@ impl<F: Fn(u64)> Building<'_, F> {
         Some((format!("({from},0)"), format!("({to},0)")))
     }
 
-    /// Both statements see the same rows in the same order, so that a row is told by how manieth it is: keys never leave
+    /// Both statements see the same rows in the same order, so that a row's position identifies it: keys never leave
     /// the database (P7).
     async fn read_range(
         &self,
@@ -95,8 +95,8 @@ const UNLINKED: &str = "-- link::bulk::ranges::unlinked
     where not exists (select from session_reaper.user_session l where l.session_key = s.:\"session_key\")
       and not exists (select from queued q where q.session_key = s.:\"session_key\")";
 
-/// Nothing is said here of data in which no user can be found, nor of users who are not there: the pages, which come
-/// by once more, count these.
+/// Data in which no user can be found, and users who do not exist, are not reported here: the pages, which come by once
+/// more, count these.
 const LINK: &str = "-- link::bulk::ranges::link
     insert into session_reaper.user_session_built (session_key, user_id, xid, begun_at, snapshot, from_data)
     select s.session_key, f.user_id, '0', a.begun_at, a.snapshot, true

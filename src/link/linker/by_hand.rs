@@ -1,11 +1,11 @@
-//! What a command does at once, and does again where a daemon would come back to it: past locks, and with less at once
-//! where that has run out of time.
+//! What a command does at once. Where a daemon would come back later, the command tries again: past locks, and with
+//! less at once where it ran out of time.
 
 use super::Linker;
 use crate::{connection::Error, process::shutdown::Stop, worker::passing::past_limits};
 
 impl Linker {
-    /// Links every session whose data had been committed when this began, but for those that are locked.
+    /// Links every session whose data had been committed when this began, except for those that are locked.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses a statement.

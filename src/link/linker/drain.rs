@@ -29,9 +29,9 @@ impl Linker {
         Ok(())
     }
 
-    /// Links what waits on the way to something else, which must neither fail because of it nor wait for a queue that has grown
-    /// long while there was no daemon: what is linked already can be ended, what has not been read keeps revocations
-    /// from settling, and the linker itself complains.
+    /// Links what waits, on the way to other work. That work must neither fail because of it nor wait for a queue that
+    /// has grown long while there was no daemon: what is linked already can be ended, what has not been read keeps
+    /// revocations from settling, and the linker itself complains.
     ///
     /// # Errors
     /// When the database cannot be reached.

@@ -1,8 +1,8 @@
-//! Finds out who is logged in to sessions that say so only in their data.
+//! Finds out who is logged in to sessions that tell it only in their data.
 //!
-//! Triggers note which sessions have been written. The linker takes these off their queue, reads what stands in the
-//! sessions now, and links them; steadily, and before every revocation and every settling. Sessions that nobody noted,
-//! because they are older than the triggers, it finds by going through the table once, page by page.
+//! Triggers note which sessions have been written. The linker takes these off their queue, reads what the sessions hold
+//! now, and links them: steadily, and before every revocation and every settling. Some sessions were not noted, because
+//! they are older than the triggers. The linker finds these by going through the table once, page by page.
 
 mod by_hand;
 mod drain;
@@ -28,7 +28,7 @@ use crate::{
     worker::{InForce, Worker, blocked::Blocked, size::Size},
 };
 
-/// While the queue is being emptied nobody can save a session, so that is not tried all the time.
+/// While the queue is being emptied the app can save no session, so that is not tried all the time.
 const BETWEEN_TRIES_TO_EMPTY: Duration = Duration::from_secs(30);
 
 /// Reads; see the module. Clones are one linker.
@@ -37,7 +37,7 @@ pub struct Linker {
     database: Database,
     settings: InForce,
     user_source: Arc<UserSource>,
-    /// Whether the queue has been read from its beginning: how far it was read before says nothing in a database that
+    /// Whether the queue has been read from its beginning: how far it was read before means nothing in a database that
     /// was restored from a dump.
     knows_queue: Arc<AtomicBool>,
     complaints: Complaints,
@@ -59,7 +59,7 @@ impl Worker for Linker {
         let waiting = waiting::look(&self.database).await?;
         let mut more_queued = false;
         if waiting.queued || !self.knows_queue() {
-            // Another daemon, or another worker of this one, may be at it.
+            // Another daemon, or another worker of this one, may be draining it.
             let drained = self.size.note(self.drain_some().await);
             more_queued = self.blocked.pass(drained)?.unwrap_or(false);
         }
@@ -68,7 +68,7 @@ impl Worker for Linker {
         }
         let has_linked_page = waiting.pages && self.backfill_page().await?.is_some();
         Ok(if has_linked_page || more_queued {
-            // The site must not notice (P6). Who is in a hurry, a revocation, drains without pauses.
+            // The site must not notice (P6). A revocation, which is in a hurry, drains without pauses.
             begun.elapsed().mul_f64(settings.link.pause_ratio)
         } else {
             Duration::from_secs(settings.link.poll_interval_s)
@@ -95,8 +95,8 @@ impl Linker {
         }
     }
 
-    /// Waits for a session that this revocation could not end so far, and links it by what stands in it now; whoever
-    /// sweeps in the same transaction finds it locked and read.
+    /// Waits for a session that this revocation could not end so far, and links it by what it holds now; a sweep in the
+    /// same transaction finds it locked and read.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses a statement, also because the wait took too long.
@@ -123,8 +123,8 @@ impl Linker {
         self.size.of(self.settings.now().link.batch_rows) as usize
     }
 
-    /// The next page of sessions that are older than the triggers, and how many that were; nothing if there are none, or
-    /// others are at it.
+    /// Links the next page of sessions that are older than the triggers. Returns how many they were; nothing if there
+    /// are none, or if others are linking them.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses a statement.

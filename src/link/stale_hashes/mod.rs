@@ -1,11 +1,11 @@
-//! Ends Django sessions that were opened under a password which their user does not have any more.
+//! Ends Django sessions that were opened under a password that their user no longer has.
 //!
 //! A login that verifies the old password, and opens its session in a transaction that begins after the change, looks
 //! like a new one to every rule that a schema can have. Django keeps a hash of the password in the session, so with its
-//! `SECRET_KEY` such a session can be told exactly. Each session is looked at once, when the grace is over.
+//! `SECRET_KEY` such a session can be recognised exactly. Each session is looked at once, when the grace is over.
 //!
-//! A wrong key, one that was rotated away, or a user model with a hash of its own would make every session look stale
-//! (P2). So a session that does not match is ended only where one that was opened later does: that proves that the keys
+//! A wrong key, one that was rotated away, or a user model with its own hash would make every session look stale (P2).
+//! So a session that does not match is ended only where one that was opened later matches: that proves that the keys
 //! were the site's at the time.
 
 mod verdict;
@@ -38,8 +38,8 @@ pub struct Verifier {
     pub settings: InForce,
     /// Django's `SECRET_KEY` and fallbacks.
     pub keys: Arc<SecretKeys>,
-    /// How many go into one statement. As many as ever are looked at together, or one that proves another stale would not be
-    /// among them.
+    /// How many go into one statement. The batch that is looked at together stays as large as ever, or a session that
+    /// proves another stale might not be in it.
     pub size: Size,
 }
 
@@ -116,8 +116,8 @@ impl Verifier {
         Ok(linked.collect())
     }
 
-    /// The database does what needs the password hash, which this role may not read. Copied, because a parameter of a
-    /// statement can reach the server's log (P7).
+    /// The database does what needs the password hash, which this role has no right to read. Copied, because a
+    /// parameter of a statement can reach the server's log (P7).
     async fn bring_keys(&self, transaction: &Transaction<'_>) -> Result<(), Error> {
         let copy = "-- link::stale_hashes::bring_keys
             copy session_reaper.hash_key (inner_block, outer_block) from stdin (format binary)";

@@ -1,4 +1,4 @@
-//! Which sessions of a batch are stale, and how far all have been told.
+//! Which sessions of a batch are stale, and up to where all have been decided.
 
 /// How long an unproven mismatch is kept for a proof that may still come, in microseconds.
 const WAIT_FOR_PROOF_US: i64 = 3600 * 1_000_000;
@@ -18,7 +18,7 @@ pub(super) struct Verdict {
     pub verified_to_us: i64,
 }
 
-/// What to do about sessions in the order in which they were linked; nothing about none.
+/// What to do about sessions in the order in which they were linked; nothing if there are none.
 pub(super) fn judge(linked: &[Linked]) -> Option<Verdict> {
     let last = linked.last()?.linked_us;
     let proven_to = linked

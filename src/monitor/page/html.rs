@@ -1,8 +1,8 @@
-//! Text among HTML: a role, an application and a reason are called what their owners like.
+//! Text inside HTML: the names of roles, applications and reasons are whatever their owners like.
 
 use std::fmt;
 
-/// Shows a text so that a browser shows it, too, wherever it stands.
+/// Writes a text so that a browser shows it as it is, wherever it appears.
 pub struct Escaped<'a>(&'a str);
 
 /// See [`Escaped`].

@@ -12,7 +12,7 @@ const LEFT: f64 = 60.0;
 
 const MARGIN: f64 = 10.0;
 
-/// What is faster than that stands at the bottom.
+/// What is faster than that is at the bottom.
 const LEAST_S: f64 = 0.001;
 
 /// As SVG, in the order in which they come: the newest first. Nothing where there is none.
@@ -75,7 +75,7 @@ mod tests {
         Point { gone_s, settled_s }
     }
 
-    /// Where the marks of a kind stand, from the top.
+    /// Where the marks of a kind are, from the top.
     fn heights(svg: &str, attribute: &str, class: &str) -> Vec<f64> {
         let marks = svg.split('<').filter(|mark| mark.contains(class));
         let value = |mark: &str| {

@@ -1,5 +1,5 @@
-//! The journal's own protocol: each line with its priority, its fields, and a message that says it all. `journalctl` and
-//! `systemctl status` show nothing but the message, so the reason stands in it, and not in a field alone.
+//! The journal's own protocol: each line with its priority, its fields, and a message that contains all of it.
+//! `journalctl` and `systemctl status` show nothing but the message, so the reason is in it, and not only in a field.
 
 use std::os::unix::net::UnixDatagram;
 
@@ -52,7 +52,8 @@ fn priority(level: &Level) -> &'static str {
     }
 }
 
-/// The journal takes capitals, digits and underlines; with a prefix, none of ours is taken for one of its own.
+/// The journal takes capitals, digits and underlines; with a prefix, none of our fields is taken for one of the
+/// journal's own.
 fn field_name(name: &str) -> String {
     let legal = |c: char| {
         if c.is_ascii_alphanumeric() {
@@ -64,7 +65,7 @@ fn field_name(name: &str) -> String {
     format!("F_{}", name.chars().map(legal).collect::<String>())
 }
 
-/// With the length in front, a value may hold whatever it likes, and forges no field.
+/// With the length in front, a value may hold anything and cannot forge a field.
 fn put(entry: &mut Vec<u8>, name: &str, value: &str) {
     entry.extend_from_slice(name.as_bytes());
     entry.push(b'\n');

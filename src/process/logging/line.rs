@@ -4,16 +4,16 @@ use std::fmt::{Debug, Write};
 
 use tracing::field::{Field, Visit};
 
-/// The fields that say why; they follow the message.
+/// The fields that give the reason; they follow the message.
 const REASONS: [&str; 4] = ["error", "reason", "fault", "bug"];
 
-/// What an event says.
+/// What an event contains.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     message: String,
     reason: String,
     figures: String,
-    /// Each field by itself, for those who filter by them.
+    /// Each field by itself, for readers that filter by them.
     pub fields: Vec<(&'static str, String)>,
 }
 

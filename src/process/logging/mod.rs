@@ -24,10 +24,10 @@ static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
 /// Begins to log. Called once, before anything is logged.
 ///
 /// # Errors
-/// A level that is none.
+/// An invalid level.
 pub fn start(settings: &Log) -> Result<(), String> {
     let (filter, handle) = reload::Layer::new(filter(&settings.level)?);
-    // Whoever comes second (a test in the same process) logs where the first one did.
+    // A second caller (a test in the same process) logs where the first one did.
     if tracing_subscriber::registry()
         .with(filter)
         .with(layer(settings.format))
@@ -39,7 +39,7 @@ pub fn start(settings: &Log) -> Result<(), String> {
     Ok(())
 }
 
-/// Changes the level of a log that has begun; a level that is none is complained about.
+/// Changes the level of a log that has begun; an invalid level is complained about.
 pub fn set_level(level: &str) {
     match (filter(level), LEVEL.get()) {
         (Ok(filter), Some(handle)) => {
@@ -52,7 +52,7 @@ pub fn set_level(level: &str) {
 
 fn filter(level: &str) -> Result<EnvFilter, String> {
     // The driver logs the text of statements at its debug level. Ours hold no keys, but they are noise. The database warns of
-    // every connection that it did not get, in words that are not ours; whoever wanted it says so.
+    // every connection that it did not get, in words that are not ours; the caller that wanted the connection reports it.
     let quiet = "tokio_postgres=warn,rustls=warn,tokio_cron_scheduler=warn,deadpool=error";
     EnvFilter::try_new(format!("{quiet},{level}")).map_err(|_| {
         format!(
@@ -106,15 +106,15 @@ where
     Some(journal::Journal::open()?.boxed())
 }
 
-/// Says why a command has failed, as one sentence. In the journal it is an error: without the number in front, systemd
-/// would file what is written to standard error under "info".
+/// Reports why a command has failed, as one sentence. In the journal it is an error: without the number in front,
+/// systemd would file what is written to standard error under "info".
 pub fn complain(sentence: &str) {
     let priority = if is_journal() { "<3>" } else { "" };
     eprintln!("{priority}session-reaper: {sentence}");
 }
 
-/// Whether standard error is the journal. systemd says which file that is, because the variable is inherited by programs
-/// whose standard error is another one.
+/// Whether standard error is the journal. systemd tells which file that is, because the variable is inherited by
+/// programs whose standard error is another one.
 fn is_journal() -> bool {
     let Some(stream) = std::env::var("JOURNAL_STREAM").ok() else {
         return false;

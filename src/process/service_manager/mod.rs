@@ -1,11 +1,11 @@
 //! What the service manager is told: ready, alive, and how it is.
 //!
-//! Ready means that the daemon runs, and the status line says whether it serves: a database that is down at boot keeps
+//! Ready means that the daemon runs, and the status line tells whether it serves: a database that is down at boot keeps
 //! neither the boot nor `systemctl start` waiting. Where the database answers, ready comes with the first heartbeat.
 //!
 //! From then on, the watchdog is fed by heartbeats that went through the database and came back, and by nothing else: a
-//! daemon that runs but hears nothing is the failure that a watchdog is for. Before, it is fed by waiting: another start
-//! would find no other database.
+//! daemon that runs but hears nothing is the failure that a watchdog is for. Before, it is fed while the daemon waits:
+//! another start would find no other database.
 
 mod told;
 pub mod watchdog;
@@ -25,7 +25,7 @@ use told::Told;
 #[derive(Clone, Debug, Default)]
 pub struct Supervisor(Arc<Mutex<Told>>);
 
-/// What the last reload came to.
+/// The result of the last reload.
 #[derive(Clone, Copy, Debug)]
 pub struct Reload {
     /// When it was; none if there was none.
@@ -72,7 +72,7 @@ impl Supervisor {
         tell(&[NotifyState::Watchdog]);
     }
 
-    /// Something that the operator should know although the daemon serves; it is told with the next heartbeat.
+    /// Something that the operator should know although the daemon serves; it is reported with the next heartbeat.
     pub fn concerned(&self, concern: Option<String>) {
         self.told().concern = concern;
     }
@@ -102,7 +102,7 @@ impl Supervisor {
         self.told().lost
     }
 
-    /// Before the first heartbeat nothing better is to be had, from this start or from another one.
+    /// Before the first heartbeat there is nothing better to report, in this start or in another one.
     fn waits(&self, status: &str) {
         self.status(status);
         self.ready();
@@ -115,8 +115,8 @@ impl Supervisor {
         }
     }
 
-    /// The settings are being read again. Nothing is said before it was ready, because what ends a reload is
-    /// the word that means ready.
+    /// The settings are being read again. Nothing is reported before the daemon was ready, because the word that ends a
+    /// reload is the one that means ready.
     pub fn reloading(&self) {
         if !self.told().ready {
             return;
@@ -126,7 +126,8 @@ impl Supervisor {
         }
     }
 
-    /// The settings have been read again, or have not, and why: that is told with the heartbeats until a reload succeeds.
+    /// The settings have been read again, or have not, and why: that is reported with the heartbeats until a reload
+    /// succeeds.
     pub fn reloaded(&self, not_reloaded: Option<String>) {
         {
             let mut told = self.told();
@@ -144,7 +145,7 @@ impl Supervisor {
         told.not_reloaded.as_ref().map(|(since, _)| since.elapsed())
     }
 
-    /// What the last reload came to.
+    /// The result of the last reload.
     pub fn last_reload(&self) -> Reload {
         let told = self.told();
         Reload {
@@ -153,7 +154,7 @@ impl Supervisor {
         }
     }
 
-    /// Whether this daemon serves, and how it is, in words. A heartbeat that is longer ago than this is none.
+    /// Whether this daemon serves, and how it is, in words. A heartbeat that is longer ago than this does not count.
     pub fn is_serving(&self, longest: Duration) -> (bool, String) {
         self.told().is_serving(longest)
     }

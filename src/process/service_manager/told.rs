@@ -1,4 +1,4 @@
-//! What was said last, and what that comes to in words.
+//! What was reported last, and what that means in words.
 
 use std::{
     collections::BTreeMap,
@@ -7,13 +7,13 @@ use std::{
 
 use crate::process::fitness::Fitness;
 
-/// What was said last, so that nothing is said twice.
+/// What was reported last, so that nothing is reported twice.
 #[derive(Debug, Default)]
 pub(super) struct Told {
     pub(super) ready: bool,
     /// When a heartbeat came back last.
     pub(super) alive_at: Option<Instant>,
-    /// Whether revoking comes to nothing, so that it does not serve although heartbeats come back.
+    /// Whether revoking achieves nothing, so that the daemon does not serve although heartbeats come back.
     pub(super) unfit: bool,
     /// Whether the listening connection is lost.
     pub(super) lost: bool,
@@ -28,7 +28,7 @@ pub(super) struct Told {
 }
 
 impl Told {
-    /// The worst of it, and what a reload came to.
+    /// The worst of it, and the result of a reload.
     pub(super) fn describe(&self, fitness: &Fitness) -> String {
         let worst = self.worst(fitness);
         match &self.not_reloaded {

@@ -2,8 +2,8 @@
 
 use crate::settings::{self, Environment, Listen};
 
-/// Refuses a heartbeat that is too slow for the service manager's watchdog, which would restart the daemon again
-/// and again. A heartbeat may take as long to come back as the next one is away, hence twice.
+/// Refuses a heartbeat that is too slow for the service manager's watchdog, which would restart the daemon again and
+/// again. A heartbeat may come back as late as the next one is sent, hence twice.
 ///
 /// # Errors
 /// Names the setting and the longest time that will do.

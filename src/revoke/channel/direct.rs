@@ -11,11 +11,11 @@ use super::{
 };
 use crate::connection::{Error, Target};
 
-/// Refuses a pooler in transaction mode, which is found out like by the listener: what another connection sends does
-/// not arrive.
+/// Refuses a pooler in transaction mode. It is found out as by the listener: what another connection sends does not
+/// arrive.
 ///
 /// # Errors
-/// That one stands in between, or that the database cannot be reached.
+/// That a pooler is in between, or that the database cannot be reached.
 pub async fn check_direct(target: &Target, patience: Duration) -> Result<(), Error> {
     let mut listening = Listening::on(target.connect().await?, patience).await?;
     let (client, connection) = target.connect().await?;

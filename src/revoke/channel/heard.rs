@@ -7,7 +7,7 @@ use tokio_postgres::{AsyncMessage, Connection, Notification};
 
 use super::HEARTBEAT_CHANNEL;
 
-/// No key of a user is longer. Whoever may connect can send 8,000 bytes at a time, and what waits is kept in memory.
+/// No user's key is longer. Any role that may connect can send 8,000 bytes at a time, and what waits is kept in memory.
 const LONGEST_REQUEST: usize = 1000;
 
 /// Longer than the tokens of heartbeats and of `doctor`.
@@ -21,16 +21,16 @@ pub enum Heard {
     Heartbeat(String),
     /// There is something to look at.
     Change,
-    /// Somebody asks by hand.
+    /// A request by hand.
     Request(String),
-    /// The same, with more than any user's key.
+    /// A request by hand that is longer than any user's key.
     TooLong,
 }
 
 fn sort(notification: &Notification) -> Heard {
     let payload = notification.payload();
     if notification.channel() == HEARTBEAT_CHANNEL {
-        // A longer one is nobody's token.
+        // A longer one is not a token of ours.
         Heard::Heartbeat(payload.chars().take(LONGEST_TOKEN).collect())
     } else if payload.is_empty() {
         Heard::Change

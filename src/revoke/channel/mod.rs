@@ -22,7 +22,7 @@ use crate::{
 
 /// Where changes and requests by hand arrive.
 pub const CHANNEL: &str = "session_reaper";
-/// Where the heartbeats of all daemons of this database arrive, each with a token of its own.
+/// Where the heartbeats of all daemons of this database arrive, each with its own token.
 pub const HEARTBEAT_CHANNEL: &str = "session_reaper_heartbeat";
 
 /// Notifications that wait to be looked at. More are dropped: a lost hint is found by polling, and a lost
@@ -66,9 +66,9 @@ impl Listening {
 
     /// Takes the lock by which changing transactions know that a daemon serves them (P4).
     ///
-    /// Under a number that the server draws anew each time, and well, because our tokens can be heard by anybody: any
-    /// role may take any advisory lock, and one that held a known number would keep every daemon off. With an 8 in
-    /// front it is none of the fixed numbers.
+    /// The server draws its number anew each time, and unpredictably, because any role can hear our tokens: any role
+    /// may take any advisory lock, and one that held a known number would keep every daemon off. With an 8 in front it
+    /// is none of the fixed numbers.
     pub async fn declare_serving(&self, patience: Duration) -> Result<(), Error> {
         let lock = format!(
             "-- revoke::channel::declare_serving
@@ -78,8 +78,8 @@ impl Listening {
         self.send(&lock, patience).await
     }
 
-    /// Says who serves here, for people. Whoever cannot serves all the same; a connection that is lost is found out by the
-    /// next heartbeat.
+    /// Records who serves here, for people. A daemon that cannot record it serves all the same; the next heartbeat
+    /// finds out a lost connection.
     pub async fn enrol(&self, patience: Duration) {
         let enrol = format!(
             "-- revoke::channel::enrol
@@ -92,7 +92,7 @@ impl Listening {
         }
     }
 
-    /// Lets go of it, which is the only one that this connection has.
+    /// Releases the lock, which is the only one that this connection has.
     pub async fn stop_serving(&self, patience: Duration) -> Result<(), Error> {
         let unlock = "-- revoke::channel::stop_serving
             select pg_advisory_unlock_all()";
@@ -107,8 +107,8 @@ impl Listening {
         Ok(())
     }
 
-    /// Takes the listening back. Behind a pooler in transaction mode it stays on a connection that the app may get
-    /// next, which would then hear what it did not ask for.
+    /// Takes the LISTEN back. Behind a pooler in transaction mode it would stay on a connection that the app may get
+    /// next, and the app would then hear what it did not ask for.
     pub async fn stop_listening(&self, patience: Duration) -> Result<(), Error> {
         let statement = format!(
             "-- revoke::channel::stop_listening
@@ -146,7 +146,7 @@ impl Drop for Listening {
     }
 }
 
-/// What this machine calls itself. Only letters that a name may have get into a statement.
+/// What this machine calls itself. Only characters that a name may have get into a statement.
 fn host() -> String {
     let name = whoami::hostname().unwrap_or_default();
     let is_plain = |letter: &char| letter.is_ascii_alphanumeric() || "-._".contains(*letter);

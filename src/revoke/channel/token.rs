@@ -9,26 +9,26 @@ use crate::{connection::Error, revoke::channel::HEARTBEAT_CHANNEL};
 pub enum Sent {
     /// It has to arrive.
     OnItsWay(Option<Quiet>),
-    /// It was not sent, because nobody has written anything since the last one that was: had the connection gone deaf
-    /// since, it could have missed nothing. A notification takes a transaction id and is written to the WAL, and a server
-    /// where nothing happens is to write nothing.
+    /// It was not sent, because nothing was written since the last token that was sent: even if the connection has gone
+    /// deaf since, it has missed nothing. A notification takes a transaction id and is written to the WAL, and an idle
+    /// server should write nothing.
     Needless,
-    /// The server's notification queue runs full, because some session listens and does not read. A notification more
-    /// would fail, and that would say nothing about this connection.
+    /// The server's notification queue is running full, because some session listens and does not read. Another
+    /// notification would fail, and that would tell nothing about this connection.
     NoRoom,
 }
 
-/// The transaction id that comes next as long as nobody writes, after a token that was sent while nobody did: had somebody
-/// taken an id and not ended, the token's own would not be the one that came next.
+/// The transaction id that comes next as long as nothing is written, after a token that was sent while nothing else
+/// was. If another transaction had taken an id and not ended, the token's own id would not have been the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quiet(String);
 
-/// Notifies the heartbeat's channel, where that cannot fail for a full queue, and unless it is as quiet as after the last
+/// Notifies the heartbeat's channel, unless that could fail for a full queue, or all has been quiet since the last
 /// time.
 ///
 /// # Errors
-/// That the server takes no writes: it was demoted, or is about to be, and who only hears there does not serve. Or that
-/// the database cannot be reached.
+/// That the server takes no writes: it was demoted, or is about to be, and a daemon that only listens there does not
+/// serve. Or that the database cannot be reached.
 pub async fn send_token(
     client: &Client,
     token: &str,

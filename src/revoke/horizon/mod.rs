@@ -8,9 +8,9 @@ use deadpool_postgres::Transaction;
 use crate::connection::{Database, Error, prepared};
 use passed::{date_newer, note_passed, stop_waiting};
 
-/// Notes who is running for the revocations that have no horizon yet, and moves every horizon on as far as
-/// it goes now. Each step is a statement of its own, because each has to see what came before it; READ COMMITTED
-/// gives each a fresh look. One transaction, because a pooler in transaction mode would scatter them.
+/// Notes which transactions are running for the revocations that have no horizon yet, and moves every horizon on as far
+/// as it goes now. Each step is its own statement, because each has to see what came before it; READ COMMITTED gives
+/// each a fresh look. All are one transaction, because a pooler in transaction mode would scatter them.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses a statement.
@@ -31,8 +31,8 @@ pub async fn advance(database: &Database, cap_s: u64) -> Result<(), Error> {
         .await
 }
 
-/// One horizon for all revocations that have none. The revocations are visible to this statement's snapshot,
-/// and pg_locks is read after that was taken: nobody who ran at the change can be missed. Autovacuum workers,
+/// One horizon for all revocations that have none. The revocations are visible to this statement's snapshot, and
+/// pg_locks is read after that was taken: no transaction that ran at the change can be missed. Autovacuum workers,
 /// which have no user, write no sessions and may run for hours.
 async fn capture(client: &Transaction<'_>) -> Result<(), Error> {
     prepared::execute(client, "-- revoke::horizon::capture
@@ -64,16 +64,16 @@ async fn capture(client: &Transaction<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// A transaction that began after the change may have imported the snapshot of one that ran before (`pg_export_snapshot`),
-/// and read the old password there. It holds that snapshot to its end, and has done so since before the last of them
-/// ended: whoever sees as little as they did is waited for, too. That may be somebody who imported nothing, and costs one
-/// more wait.
+/// A transaction that began after the change may have imported the snapshot of one that ran before
+/// (`pg_export_snapshot`), and read the old password there. It holds that snapshot to its end, and has held it since
+/// before the last of those ended. So a transaction that sees as little as they did is waited for, too. It may have
+/// imported nothing; that costs one more wait.
 ///
-/// Only what has ended is locked, here and below: a row lock is written to the WAL, and what merely waits must cost
-/// nothing, however many horizons one idle transaction holds open. Those that a replica is looking at are passed over: two
+/// Only what has ended is locked, here and below: a row lock is written to the WAL, and mere waiting must cost nothing,
+/// however many horizons one idle transaction holds open. Horizons that a replica is looking at are passed over: two
 /// daemons that updated the same rows in different orders would wait for each other.
 async fn look_again(client: &Transaction<'_>) -> Result<(), Error> {
-    // Within a transaction the server goes on telling what it told first, which was before they had ended.
+    // Within a transaction the server keeps giving its first answer, which was from before they had ended.
     client
         .execute("select pg_catalog.pg_stat_clear_snapshot()", &[])
         .await?;

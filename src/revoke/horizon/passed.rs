@@ -42,7 +42,7 @@ pub(super) async fn date_newer(client: &Transaction<'_>, passed: &[i64]) -> Resu
     Ok(())
 }
 
-/// A transaction that is left open for ever must not keep revocations open for ever; but it must not hide.
+/// A transaction that is left open for ever must not keep revocations open for ever, but it must not go unnoticed.
 pub(super) async fn stop_waiting(client: &Transaction<'_>, cap_s: u64) -> Result<(), Error> {
     let rows = prepared::query(client, "-- revoke::horizon::passed::stop_waiting
             with capped as (

@@ -1,8 +1,8 @@
-//! Turns what somebody asked for by hand into a revocation, in the same table as all others.
+//! Turns a request by hand into a revocation, in the same table as all others.
 //!
-//! `NOTIFY session_reaper, '42'` may be sent by any role that can connect, and hold anything. A payload that
-//! names no user is counted, and never shown: it may be a secret by mistake (P7, P8). Each request that is honoured is a row
-//! of the audit trail for months, so there are no more than a stranger may well write.
+//! Any role that can connect may send `NOTIFY session_reaper, '42'`, with any payload. A payload that names no user is
+//! counted, and never shown: it may be a secret by mistake (P7, P8). Each request that is honoured is a row of the
+//! audit trail for months, so no more are honoured than a stranger may safely write.
 
 mod refused;
 
@@ -22,8 +22,8 @@ use crate::{
 /// Requests that wait; more are dropped, as a notification may always be.
 const MOST_WAITING: usize = 1000;
 
-/// How many are honoured at once, and how long each further one has to wait. For trying out it is plenty; in the 90 days
-/// that a revocation is kept it is less than a million rows, whoever asks.
+/// How many are honoured at once, and how long each further one has to wait. That is plenty for trying out, and less
+/// than a million rows in the 90 days that a revocation is kept, whoever asks.
 const MOST_AT_ONCE: u32 = 100;
 const ONE_EACH: Duration = Duration::from_secs(10);
 
@@ -64,12 +64,12 @@ impl Requester {
         }
     }
 
-    /// Asks for a user's sessions to end; none if there is no such user. Returns the revocation's number.
+    /// Asks for a user's sessions to end. Returns the revocation's number; none if there is no such user.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses the statement.
     pub async fn revoke_user(&self, user: &str, reason: &str) -> Result<Option<i64>, Error> {
-        // NUL is a character in no text of PostgreSQL's; the driver would fail on it.
+        // No text in PostgreSQL can contain NUL; the driver would fail on it.
         if user.contains('\0') {
             return Ok(None);
         }
@@ -85,8 +85,8 @@ impl Requester {
         Ok(row.get(0))
     }
 
-    /// Asks for every linked session to end, so many a second, where that is bounded: then whoever asks ends none of them in
-    /// the request itself, and the daemon paces. Returns the revocation's number.
+    /// Asks for every linked session to end, at most so many a second where that is bounded: then the request itself
+    /// ends none of them, and the daemon paces. Returns the revocation's number.
     ///
     /// # Errors
     /// When the database cannot be reached or refuses a statement.

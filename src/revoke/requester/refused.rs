@@ -1,5 +1,5 @@
-//! Requests by hand that come to nothing. Whoever may connect sets how many there are, so they are counted and said once
-//! in a while (P8).
+//! Requests by hand that come to nothing. Any role that may connect sets how many there are, so they are counted and
+//! reported once in a while (P8).
 
 use crate::process::repeated::Repeated;
 
@@ -26,7 +26,7 @@ impl Refused {
         say(why, self.of(why).count());
     }
 
-    /// What the end of a flood has left unsaid; to be asked now and then.
+    /// Reports what the end of a flood has left unreported; to be called now and then.
     pub fn say_left_over(&self) {
         for why in ALL {
             say(why, self.of(why).left_over());

@@ -1,4 +1,4 @@
-//! A batch of revocations, of which one that fails does not hold up the others.
+//! A batch of revocations, in which one that fails does not hold up the others.
 
 use tokio_postgres::error::SqlState;
 
@@ -11,8 +11,8 @@ use crate::{
 };
 
 impl Revoker {
-    /// One transaction for many revocations; where that fails for another reason than a lost connection, one
-    /// for each, so that only the culprit waits.
+    /// One transaction for many revocations; where that fails for any reason but a lost connection, one for each, so
+    /// that only the culprit waits.
     pub(super) async fn revoke_batch(&self, settings: &Revoke) -> Result<Report, Error> {
         // A few sessions for each: most users have no more.
         let most = settings.batch_rows.min(10).max(settings.batch_rows / 4);
@@ -40,7 +40,8 @@ impl Revoker {
         Ok(total)
     }
 
-    /// Claims, sweeps, and marks what has nothing left that is free. With an error comes what had been claimed.
+    /// Claims, sweeps, and marks the revocations that have no free session left. An error comes with what had been
+    /// claimed.
     async fn revoke(&self, settings: &Revoke, most: u32) -> Result<Report, (Vec<i64>, Error)> {
         let mut ids = Vec::new();
         let report = self

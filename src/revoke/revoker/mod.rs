@@ -1,9 +1,9 @@
 //! Ends the sessions of every revocation that has been requested.
 //!
-//! Woken by the bell, that is by NOTIFY or a reconnect, or by its own poll. It claims rows that nobody else has claimed,
-//! deletes up to `batch_rows` of their sessions and marks those that have none left, in one short transaction: there
-//! is no "running" state that a crash could leave behind (P3), and any number of daemons share the work.
-//! A row that fails is postponed alone and does not hold up the rest.
+//! Woken by the bell, that is by NOTIFY or a reconnect, or by its own poll. It claims rows that no other daemon has
+//! claimed, deletes up to `batch_rows` of their sessions and marks those that have none left, in one short transaction:
+//! there is no "running" state that a crash could leave behind (P3), and any number of daemons share the work. A row
+//! that fails is postponed alone and does not hold up the rest.
 
 mod batch;
 mod everybody;
@@ -21,8 +21,8 @@ use crate::{
 };
 pub use report::{More, Report};
 
-/// For so long the settler is not told of what was swept while there is more to sweep: what merely waits to be settled would
-/// have the database look at it meanwhile, and have others' sessions end later.
+/// For so long the settler is not told of what was swept while there is more to sweep. Otherwise the database would
+/// look at what merely waits to be settled, and the sessions of others would end later.
 const LONGEST_UNTOLD: Duration = Duration::from_secs(1);
 
 /// Ends sessions; see the module.
@@ -37,9 +37,9 @@ pub struct Revoker {
     pub settler: Bell,
     /// Rung when a cache may have something to forget.
     pub evictor: Bell,
-    /// Told whether revoking comes to anything.
+    /// Told whether revoking makes progress.
     pub fitness: Fitness,
-    /// What has been said of revocations that wait.
+    /// What has been reported of revocations that wait.
     pub complaints: Repeated,
     /// How much at once.
     pub size: Size,
@@ -61,7 +61,7 @@ impl Worker for Revoker {
         let poll = Duration::from_secs(self.settings.now().listen.poll_interval_s);
         Ok(match report.more {
             More::Now => Duration::ZERO,
-            // Everybody's sessions are paced: as much rest as work, unless somebody else's bell rings (P6).
+            // Everybody's sessions are paced: as much rest as work, unless the bell rings for another revocation (P6).
             More::Paced => begun.elapsed().max(report.rest.min(poll)),
             More::No => poll,
         })
@@ -79,7 +79,7 @@ impl Revoker {
         }
     }
 
-    /// At once where nothing is left to sweep, be it that the rest has failed: what has been swept can settle.
+    /// At once where nothing is left to sweep, even if the rest has failed: what has been swept can settle.
     fn tell_settler(&mut self, report: Option<&Report>) {
         let goes_on = report.is_some_and(|report| report.more == More::Now);
         if let Some(since) = self.untold

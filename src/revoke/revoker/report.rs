@@ -15,7 +15,7 @@ pub struct Report {
     pub sessions: i64,
     /// Whether there is more to do.
     pub more: More,
-    /// How long that has to wait, at least.
+    /// How long further work has to wait, at least.
     pub rest: Duration,
 }
 
@@ -42,7 +42,7 @@ pub enum More {
     Now,
     /// After a rest.
     Paced,
-    /// Not that we knew.
+    /// None that we know of.
     #[default]
     No,
 }

@@ -17,9 +17,9 @@ use crate::{
     settings::Revoke,
 };
 
-/// Begins a transaction that ends sessions by other functions than those below, which do so themselves. A foreign key of the
-/// site's on its sessions, deferred as Django makes them all, would fail the commit and with it everybody's work; checked at
-/// once, it keeps its own session only.
+/// Begins a transaction that ends sessions by other functions than those below, which begin with the same themselves.
+/// One of the site's foreign keys on its sessions, deferred like all that Django makes, would fail the commit and with
+/// it the work for every user. Checked at once, it keeps only its own session.
 pub async fn begin(client: &mut Object) -> Result<Transaction<'_>, Error> {
     let transaction = client.transaction().await?;
     transaction
@@ -40,7 +40,7 @@ pub struct Swept {
     pub unswept: Vec<i64>,
 }
 
-/// Ends what these revocations end and is free, up to the batch, which is shared out among them.
+/// Ends the free sessions that these revocations end, up to the batch, which is shared out among them.
 pub async fn sweep(
     transaction: &Transaction<'_>,
     ids: &[i64],
@@ -65,7 +65,7 @@ pub async fn sweep(
     })
 }
 
-/// Tells whoever holds connections open for these users' sessions.
+/// Tells the clients that hold connections open for these users' sessions.
 pub async fn tell(
     transaction: &Transaction<'_>,
     ids: &[i64],

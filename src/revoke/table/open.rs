@@ -98,8 +98,8 @@ pub async fn ready(
     Ok(round.note(&rows, settings.batch_rows))
 }
 
-/// Locks those of them that the cache has forgotten, because the last sweep comes after the last eviction; returns them with how
-/// often that was so before.
+/// Locks those of them that the cache has forgotten, because the last sweep comes after the last eviction. Returns each
+/// with how often it was ready before.
 pub async fn lock_ready(
     transaction: &Transaction<'_>,
     ids: &[i64],
@@ -130,7 +130,7 @@ pub struct Marked {
     pub settled: bool,
     /// How often it was ready.
     pub attempts: i32,
-    /// SQLSTATE of what keeps a session of it from being deleted.
+    /// SQLSTATE of what keeps one of its sessions from being deleted.
     pub last_error: Option<String>,
 }
 
@@ -177,7 +177,7 @@ pub async fn mark_settled(
     Ok(rows.iter().map(marked).collect())
 }
 
-/// A session of it stays locked by somebody else. What else may be wrong with it stays as it is.
+/// Notes that another transaction keeps one of its sessions locked. Any other error that was noted stays.
 pub async fn note_locked(client: &Object, id: i64) -> Result<(), Error> {
     prepared::execute(client, "-- revoke::table::open::note_locked
             update session_reaper.revocation r set last_error = $2 where r.id = $1 and r.last_error is null", &[&id, &SqlState::LOCK_NOT_AVAILABLE.code()]).await?;

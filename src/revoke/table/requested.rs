@@ -1,4 +1,4 @@
-//! Revocations that nobody has looked at yet.
+//! Revocations that no daemon has looked at yet.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use crate::connection::{Database, Error, prepared};
 
 /// What is due: nothing while the site migrates.
 pub struct Due {
-    /// Whether there is any but those of everybody.
+    /// Whether there is any besides those of everybody.
     pub any: bool,
     /// Whether there is one of everybody, which may have to rest first.
     pub everybody: bool,
@@ -46,8 +46,8 @@ pub struct Claimed {
     pub are_stamped: bool,
 }
 
-/// Locks up to "most" revocations that nobody else has locked, those of everybody aside. They go by their place, which is round
-/// the changes, fifty of each at a time: a single change does not wait behind a mass reset.
+/// Locks up to "most" revocations that no other daemon has locked, apart from those of everybody. They go by their
+/// place, which goes round the changes, fifty of each at a time: a single change does not wait behind a mass reset.
 pub async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Claimed, Error> {
     let rows = prepared::query(
         transaction,
@@ -78,7 +78,7 @@ pub struct Everyone {
     pub rest: Duration,
 }
 
-/// Locks a revocation of everybody, if there is one that nobody else has locked: the one that is due first.
+/// Locks a revocation of everybody, if there is one that no other daemon has locked: the one that is due first.
 pub async fn claim_everyone(transaction: &Transaction<'_>) -> Result<Option<Everyone>, Error> {
     let row = transaction
         .query_opt(
@@ -103,7 +103,7 @@ pub async fn claim_everyone(transaction: &Transaction<'_>) -> Result<Option<Ever
     }))
 }
 
-/// Has the next page wait, whoever takes it.
+/// Makes the next page wait, whichever daemon takes it.
 pub async fn rest(transaction: &Transaction<'_>, id: i64, rest: Duration) -> Result<(), Error> {
     transaction
         .execute(
@@ -117,9 +117,10 @@ pub async fn rest(transaction: &Transaction<'_>, id: i64, rest: Duration) -> Res
     Ok(())
 }
 
-/// A change without a stamp counts as later than every login, for ever (P2): its trigger was off, as it is under
-/// `session_replication_role = replica`. It gets one as soon as it is seen, which is no earlier than its commit (P1).
-/// Returns those revocations whose change has one; the others are left to whoever is stamping theirs just now.
+/// A change without a stamp counts as later than every login, for ever (P2). It has none because its trigger was off,
+/// as under `session_replication_role = replica`. It gets one as soon as it is seen, which is no earlier than its
+/// commit (P1). Returns those revocations whose change has one; the others are left to the daemon that is stamping
+/// theirs just now.
 pub async fn stamp(transaction: &Transaction<'_>, ids: &[i64]) -> Result<Vec<i64>, Error> {
     let rows = prepared::query(
         transaction,
@@ -148,7 +149,7 @@ pub async fn stamp(transaction: &Transaction<'_>, ids: &[i64]) -> Result<Vec<i64
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// They have been swept, and nothing that was free is left of them: whoever is told may count on it.
+/// They have been swept, and none of their free sessions is left: a client that is told so may count on it.
 pub async fn mark(transaction: &Transaction<'_>, ids: &[i64]) -> Result<(), Error> {
     prepared::execute(
         transaction,
@@ -163,7 +164,7 @@ pub async fn mark(transaction: &Transaction<'_>, ids: &[i64]) -> Result<(), Erro
     .await
 }
 
-/// They failed and are tried again later, for longer each time, so that the others go on meanwhile.
+/// They failed and are tried again later, after a longer wait each time, so that the others go on meanwhile.
 pub async fn postpone(
     database: &Database,
     ids: &[i64],

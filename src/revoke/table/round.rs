@@ -1,8 +1,8 @@
-//! How far a round of the open revocations is.
+//! How far a round of the open revocations has come.
 
 use tokio_postgres::Row;
 
-/// Goes round the open revocations, a window at a time, single changes first: what many wait for holds up nobody else.
+/// Goes round the open revocations, a window at a time, single changes first: what many wait for holds up no others.
 #[derive(Debug, Default)]
 pub struct Round {
     pub(super) place: i32,
@@ -10,7 +10,7 @@ pub struct Round {
 }
 
 impl Round {
-    /// Notes where the window ends, and returns what is in it. One that is not full was the last of the round.
+    /// Notes where the window ends, and returns what is in it. A window that is not full was the last of the round.
     pub(super) fn note(&mut self, rows: &[Row], most: u32) -> Vec<i64> {
         *self = match rows.last() {
             Some(last) if rows.len() >= most as usize => Self {

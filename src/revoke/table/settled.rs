@@ -4,11 +4,11 @@ use deadpool_postgres::Transaction;
 
 use crate::connection::{Database, Error};
 
-/// Most revocations that are pruned in one transaction.
+/// At most so many revocations are pruned in one transaction.
 pub const PRUNED_AT_ONCE: u32 = 10_000;
 
-/// Deletes up to "most" of what has been settled for longer than it is kept, with the changes and horizons of these; returns how
-/// many revocations, and whether there may be more.
+/// Deletes up to "most" revocations that have been settled for longer than they are kept, with their changes and
+/// horizons. Returns how many revocations, and whether there may be more.
 pub async fn prune(database: &Database, retention_d: u32, most: u32) -> Result<(u64, bool), Error> {
     let most = i64::from(most);
     let pruned = database
@@ -44,8 +44,9 @@ pub async fn prune(database: &Database, retention_d: u32, most: u32) -> Result<(
     Ok((pruned as u64, more))
 }
 
-/// What no revocation names any more is looked for among what these named, and among what is older than all that are named:
-/// most of what is kept is in use, and must not be looked through each time.
+/// Changes and horizons that no revocation names any more are looked for among those that these named, and among those
+/// that are older than all that are still named. Most of what is kept is in use, and must not be looked through each
+/// time.
 async fn prune_unused(
     transaction: &Transaction<'_>,
     changes: &[i64],

@@ -1,5 +1,5 @@
-//! Whether what is installed is what this release works with. Strict, because it is asked at the start:
-//! later on nothing but a signal ends the daemon.
+//! Whether what is installed is what this release works with. Strict, because it is checked at the start: later on
+//! nothing but a signal ends the daemon.
 
 mod same;
 
@@ -29,7 +29,8 @@ pub async fn check(client: &Client, settings: &settings::Site) -> Result<Site, E
     }
     let site = match in_place(client, settings).await {
         Err(fault) if !matches!(fault, Error::Connection(_)) => {
-            // A pause that has begun since explains it, and one that has ended since, too, as long as nothing is missing now.
+            // A pause that has begun since explains the fault. So does one that has ended since, as long as nothing is
+            // missing now.
             if let Some(pause) = state::current_pause(client).await? {
                 return Err(pause.refuse());
             }
@@ -57,8 +58,8 @@ async fn in_place(client: &Client, settings: &settings::Site) -> Result<Site, Er
     }
 }
 
-/// Everything that is not in place any more, each with the command that mends it; an empty list is what one wants to
-/// see. The site's tables may have been dropped, created anew or altered since the start.
+/// Everything that is no longer in place, each with the command that mends it; an empty list if all is well. The site's
+/// tables may have been dropped, created anew or altered since the start.
 ///
 /// # Errors
 /// When the database cannot be reached or refuses a statement.
@@ -71,7 +72,7 @@ pub async fn faults(
         let site = Site::inspect(client, settings).await?;
         same_site(client, &site).await?;
         let mut faults = faults_of(client, &site).await?;
-        // A daemon starts without these: a right may come back, and until then it says that it is missing.
+        // A daemon starts without these: a right may come back, and until then the daemon reports that it is missing.
         faults.extend(access::faults(client, &site, settings).await?);
         Ok(faults)
     };
@@ -104,8 +105,9 @@ async fn faults_of(client: &Client, site: &Site) -> Result<Vec<Error>, Error> {
     Ok(faults)
 }
 
-/// Refuses to purge by another expiry than the installed one, which would be counted in one way and deleted in another,
-/// and by a unit that the sessions belie. Apart from [`check`], because it must not stand in the way of a revocation.
+/// Refuses to purge by an expiry that differs from the installed one, because sessions would be counted in one way and
+/// deleted in another. Also refuses a unit that the sessions contradict. Separate from [`check`], because it must not
+/// get in the way of a revocation.
 ///
 /// # Errors
 /// A sentence that names the command or the setting that mends it.
@@ -116,7 +118,7 @@ pub async fn check_expiry(client: &Client, site: &Site) -> Result<(), Error> {
     plausible_expiry(client, site).await
 }
 
-/// Refuses a unit that the sessions belie.
+/// Refuses a unit that the sessions contradict.
 pub(super) async fn plausible_expiry(client: &Client, site: &Site) -> Result<(), Error> {
     for column in site.expires.iter().chain(&site.used) {
         column.check(client, &site.sessions).await?;
@@ -124,7 +126,7 @@ pub(super) async fn plausible_expiry(client: &Client, site: &Site) -> Result<(),
     Ok(())
 }
 
-/// Tells one way to expire from another. Functions may be of an older release, this may not.
+/// Distinguishes one way to expire from another. Functions may be of an older release, this must not.
 pub(super) fn expiry_digest(site: &Site) -> String {
     functions::digest(&format!("{:?} {:?}", site.expires, site.used))
 }
@@ -141,7 +143,7 @@ pub async fn evicts(client: &Client) -> Result<bool, connection::Error> {
     }
 }
 
-/// What we delete has to take its link along, and be noted for the cache.
+/// A session that we delete has to take its link along, and be noted for the cache.
 async fn fires_triggers(client: &Client) -> Result<(), Error> {
     let role = "-- schema::check::fires_triggers
         select pg_catalog.current_setting('session_replication_role')";

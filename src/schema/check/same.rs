@@ -1,4 +1,4 @@
-//! Whether the settings are those that the installation was made with.
+//! Whether the settings match those of the installation.
 
 use tokio_postgres::Client;
 
@@ -9,7 +9,7 @@ use crate::schema::{
 };
 use crate::settings::{self, Cached};
 
-/// Other tables than the ones that it was installed for would be swept by functions that know the old ones.
+/// Tables other than those of the installation would be swept by functions that know the old ones.
 pub(in crate::schema) async fn same_site(client: &Client, site: &Site) -> Result<(), Error> {
     if !has_table(client, "session_reaper.behaviour").await? {
         return Ok(());
@@ -38,8 +38,8 @@ async fn installed_for(client: &Client) -> Result<String, Error> {
     Ok(row.get(0))
 }
 
-/// Refuses to take away what a service stands on that runs with other settings: a command that was given none finds
-/// every table by the defaults, and would do so silently.
+/// Refuses to take away what a service with other settings depends on: a command without settings finds every table by
+/// the defaults, and would take it away silently.
 pub(in crate::schema) async fn forgets_nothing(
     client: &Client,
     settings: &settings::Site,
@@ -66,9 +66,9 @@ pub(in crate::schema) async fn forgets_nothing(
     Ok(())
 }
 
-/// The settings, with the roles of the installation where they name none: who pauses and resumes around a migration, as
-/// Django's `migrate` does, need not know them. A pause that could not be ended would keep sessions alive that should end, and
-/// an app that had lost its rights could log nobody in.
+/// The settings, with the roles of the installation where they name none: a program that pauses and resumes around a
+/// migration, such as Django's `migrate`, need not know them. A pause that could not be ended would keep sessions alive
+/// that should end, and an app that had lost its rights could log nobody in.
 pub(in crate::schema) async fn with_installed_roles(
     client: &Client,
     settings: &settings::Site,
@@ -86,7 +86,7 @@ pub(in crate::schema) async fn with_installed_roles(
     Ok(settings)
 }
 
-/// Those that may link a session, which only an app may beside the owner.
+/// The roles that may link a session: beside the owner, only an app may.
 async fn roles_that_link(client: &Client) -> Result<Vec<String>, Error> {
     let rows = client
         .query(
@@ -105,7 +105,7 @@ async fn roles_that_link(client: &Client) -> Result<Vec<String>, Error> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Tells one site's names from another's. Types may change: see `keys`.
+/// Distinguishes one site's names from another's. Types may change: see `keys`.
 pub(in crate::schema) fn site_digest(site: &Site) -> String {
     let mut names = site.names();
     names.retain(|name, _| !name.ends_with("_type"));

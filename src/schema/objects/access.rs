@@ -1,5 +1,5 @@
-//! What ending a session needs beside names, columns and types: rights, for the role that the functions run as and for the
-//! daemon's, and rows that row security does not hide.
+//! What it takes to end a session beside names, columns and types: rights for the role that the functions run as and
+//! for the daemon's, and rows that row security does not hide.
 
 use tokio_postgres::{Client, Row};
 
@@ -10,7 +10,7 @@ use crate::{
     settings,
 };
 
-/// Everything that is missing. An owner's rights go with a table that gets another owner, and nobody is told.
+/// Everything that is missing. When a table gets another owner, the old owner's rights are lost without notice.
 pub(in crate::schema) async fn faults(
     client: &Client,
     site: &Site,
@@ -26,7 +26,7 @@ pub(in crate::schema) async fn faults(
     Ok(faults)
 }
 
-/// Settings of ours that somebody has set for good. `session_reaper.rehash` switches everything off so.
+/// Our settings that have been set permanently. `session_reaper.rehash` set like that switches everything off.
 async fn own_settings(client: &Client) -> Result<Vec<Error>, Error> {
     let rows = client
         .query(include_str!("access/own_settings.sql"), &[])
@@ -41,7 +41,7 @@ async fn own_settings(client: &Client) -> Result<Vec<Error>, Error> {
 /// For each role that our functions run as, and each table that they touch.
 async fn of_functions(client: &Client, site: &Site) -> Result<Vec<Error>, Error> {
     let ended = "select,update,delete";
-    // A row that is locked for a foreign key's sake needs the right to update it.
+    // Locking a row for a foreign key's sake needs the right to update it.
     let tables = [(&site.sessions, ended), (&site.users, "select,update")];
     let cache = site.cache.iter().map(|table| (table, ended));
     let mut faults = Vec::new();
@@ -82,7 +82,7 @@ fn complain(row: &Row, table: &Table) -> Vec<Error> {
     faults
 }
 
-/// What a daemon that connects as this role, or as the one that asks, may not do with what is ours.
+/// What a daemon that connects as this role, or as the one that asks, has no right to do with our objects.
 pub async fn of_daemon(
     client: &Client,
     role: Option<&str>,

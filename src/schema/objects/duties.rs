@@ -1,5 +1,6 @@
-//! What a daemon needs of ours, and nothing beyond: its role may be stolen. What only a setting needs comes with that setting.
-//! Sessions are deleted, and links written, by functions that run as their owner, which know when that is right.
+//! The rights that a daemon needs on our objects, and nothing beyond: its role may be stolen. Rights that only a
+//! setting needs come with that setting. Functions that run as their owner delete sessions and write links; they know
+//! when that is right.
 
 use crate::schema::site::template::quote_identifier;
 use crate::settings::{self, Cached};
@@ -31,7 +32,7 @@ const TABLES: [(&str, &str); 23] = [
     ("user_session", "select"),
 ];
 
-/// Functions that every daemon calls, and the commands that are run as its role.
+/// Functions that are called by every daemon and by the commands that are run as its role.
 const ALWAYS: [&str; 38] = [
     "adopt_ids",
     "at_most",
@@ -87,7 +88,7 @@ const READS: [&str; 10] = [
     "try_link_pending",
 ];
 
-/// Where a cache answers for the session table, and where that is a table itself.
+/// Where a cache answers for the session table, and where the cache is itself a table.
 const EVICTS: [&str; 5] = [
     "confirm_evictions",
     "eviction_failed",
@@ -109,7 +110,7 @@ pub(super) struct Duties {
 impl Duties {
     pub(super) fn of(settings: &settings::Site) -> Self {
         let mut tables = TABLES.to_vec();
-        // Whose keys these are is known by the revocation; the keys themselves are nothing that it looks at.
+        // The revocation knows whose keys these are; the daemon does not look at the keys themselves.
         tables.push(("revoked_key", "delete"));
         let mut functions = ALWAYS.to_vec();
         if settings.user_column.is_some() || settings.data_column.is_some() {
@@ -142,7 +143,7 @@ impl Duties {
             .chain(functions)
             .chain([
                 format!("grant usage on schema session_reaper to {role}; "),
-                // A purge's turn is the lock of a row, which takes the right to update some column.
+                // A purge takes its turn by locking a row, which needs the right to update some column.
                 format!("grant update (applied_at) on session_reaper.behaviour to {role}; "),
                 format!("grant select (revocation_id, ended, grace_over) on session_reaper.revoked_key to {role}; "),
             ])

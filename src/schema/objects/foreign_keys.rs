@@ -1,11 +1,11 @@
-//! The foreign keys that take a link away with its session or its user. Migrations make them; a table of the
-//! site that is dropped and created again takes them along, silently, and then links outlive their sessions.
+//! The foreign keys that take a link away with its session or its user. Migrations make them. If one of the site's
+//! tables is dropped and created again, it silently takes them along, and then links outlive their sessions.
 
 use tokio_postgres::Client;
 
 use crate::schema::{Column, Error, Site, Table, lock, site::template::quote_identifier};
 
-/// The table that has them, but for one that is built to take its place.
+/// The table that has them, apart from one that is built to take its place.
 const LINKS: &str = "session_reaper.user_session";
 
 /// A foreign key of `session_reaper.user_session`.
@@ -17,7 +17,7 @@ pub struct Reference<'a> {
     column: &'static str,
 }
 
-/// Those that have to be there.
+/// The foreign keys that have to exist.
 pub fn wanted(site: &Site) -> [Reference<'_>; 2] {
     [
         Reference {
@@ -35,7 +35,7 @@ pub fn wanted(site: &Site) -> [Reference<'_>; 2] {
     ]
 }
 
-/// Makes those anew that are missing, and names them.
+/// Makes the missing ones anew, and returns their names.
 pub async fn mend(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
     let mut mended = Vec::new();
     for reference in wanted(site) {
@@ -48,8 +48,8 @@ pub async fn mend(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
     Ok(mended)
 }
 
-/// The site's table before ours, which is the order in which the app comes by them: whoever deletes a session goes on to its
-/// link. In the other order we would hold what it waits for, and wait for what it holds.
+/// The site's table before ours, because that is the app's order: a transaction that deletes a session goes on to its
+/// link. In the other order we would hold what the app waits for, and wait for what the app holds.
 fn lock_first(table: &str, mode: &str) -> String {
     format!("lock table {table} in {mode} mode; ")
 }
@@ -66,7 +66,7 @@ pub async fn drop(client: &Client, site: &Site) -> Result<(), Error> {
     Ok(())
 }
 
-/// Takes off all that a table of ours has, wherever they lead, a table at a time.
+/// Takes off all that one of our tables has, wherever they lead, a table at a time.
 pub async fn drop_all(client: &Client, links: &str) -> Result<(), Error> {
     let rows = client
         .query(
@@ -89,7 +89,7 @@ pub async fn drop_all(client: &Client, links: &str) -> Result<(), Error> {
 }
 
 impl Reference<'_> {
-    /// Whether it is there and refers to the table that has this name now.
+    /// Whether it exists and refers to the table that has this name now.
     pub async fn is_there(&self, client: &Client) -> Result<bool, Error> {
         let row = client
             .query_one(
@@ -108,7 +108,7 @@ impl Reference<'_> {
         Ok(row.get(0))
     }
 
-    /// Makes it, for what is written from now on.
+    /// Makes it, for rows that are written from now on.
     pub async fn add(&self, client: &Client, links: &str) -> Result<(), Error> {
         let table = self.table.to_string();
         let lock = lock_first(&self.table.quoted(), "access exclusive");
@@ -127,8 +127,9 @@ impl Reference<'_> {
         )
     }
 
-    /// Takes out links that lead nowhere, after no further one can appear, and trusts it from then on. Whoever uses the
-    /// table waits for neither. What the first try fails on is logged nowhere, as an error that is caught (P7).
+    /// Takes out links that lead nowhere, once no further one can appear, and trusts the foreign key from then on.
+    /// Transactions that use the table wait for neither. The error of a failed first try is caught, so it is logged
+    /// nowhere (P7).
     pub async fn validate(&self, client: &Client, links: &str) -> Result<(), Error> {
         let Self { name, column, .. } = self;
         let (table, key) = (self.table.quoted(), quote_identifier(&self.key.name));

@@ -59,13 +59,13 @@ pub fn texts(site: &Site) -> impl Iterator<Item = (&'static str, String)> {
     files(site).map(|file| (file.name, file.text))
 }
 
-/// The view, which holds on to the tables that it was made over.
+/// The view, which depends on the tables that it was made over.
 pub fn view(site: &Site) -> String {
     render(VIEW.1, &site.variables())
 }
 
-/// Applies each file that differs, in a transaction of its own; returns their names. Some make triggers on tables of ours,
-/// which the app's own transactions write, too: so each gives way, as it does on the site's (P6).
+/// Applies each file that differs, in its own transaction; returns their names. Some make triggers on our tables, which
+/// the app's own transactions write, too: so each gives way there, as it does on the site's tables (P6).
 pub async fn apply(client: &Client, site: &Site) -> Result<Vec<&'static str>, Error> {
     let mut applied = Vec::new();
     let missing = missing(client).await?;
@@ -82,9 +82,9 @@ pub async fn apply(client: &Client, site: &Site) -> Result<Vec<&'static str>, Er
     Ok(applied)
 }
 
-/// What takes the place of every function, in one piece: a type in a signature has changed, so that `create or
-/// replace` would leave the old function beside the new one, or fail. Trigger functions have no signature, and
-/// triggers hold on to them. A digest is remembered with each file.
+/// The SQL that replaces every function, in one piece: a type in a signature has changed, so `create or replace` would
+/// leave the old function beside the new one, or fail. Trigger functions have no signature, and triggers depend on
+/// them. A digest is remembered with each file.
 pub fn anew(site: &Site) -> String {
     let mut text = "
         do $$
@@ -127,7 +127,7 @@ pub async fn differing(client: &Client, site: &Site) -> Result<Vec<&'static str>
     Ok(names)
 }
 
-/// Functions of this release that are not there, whatever is remembered.
+/// Functions of this release that do not exist, whatever is remembered.
 pub async fn missing(client: &Client) -> Result<Vec<String>, Error> {
     let names: Vec<&str> = FILES.iter().flat_map(|(_, text)| functions(text)).collect();
     let rows = client

@@ -1,5 +1,5 @@
-//! The types of our keys, which have to be those of the site's: a link to a user beyond integer could not be written,
-//! and a key that is compared under another collation could not use an index.
+//! The types of our keys, which have to be those of the site's keys. Otherwise a link to a user beyond integer could
+//! not be written, and a key that is compared under another collation could not use an index.
 
 use tokio_postgres::{Client, GenericClient};
 
@@ -7,24 +7,24 @@ use super::{functions, outgrown};
 use crate::connection;
 use crate::schema::{Column, Error, Site, Table, lock, site::template::quote_identifier};
 
-/// A key of ours, and the column of the site that it has to be like.
+/// One of our keys, and the site's column that it has to match.
 struct Key<'a> {
     ours: &'static str,
     table: &'a Table,
     column: &'a Column,
 }
 
-/// One that is not, in at least one of our tables.
+/// A key that does not match, in at least one of our tables.
 pub(in crate::schema) struct Misfit<'a> {
     key: Key<'a>,
     is: String,
     was: String,
-    /// Which ones, as SQL names them and as the catalog does.
+    /// Which tables, as SQL names them and as the catalog does.
     tables: Vec<(String, u32)>,
 }
 
-/// Every column of ours with that name has the site's type. All are looked at, because a site may alter one of them
-/// itself: Django does for a model of its own on `user_session`.
+/// Each of our columns with that name has the site's type. All are looked at, because a site may alter one of them
+/// itself: Django does so for a site's own model on `user_session`.
 const MISFITS: &str = "-- schema::objects::key_types::misfits
     with typed as (
         select a.attrelid, a.atttypid, a.atttypmod, a.attcollation,
@@ -48,7 +48,7 @@ const MISFITS: &str = "-- schema::objects::key_types::misfits
       and (s.atttypid, s.atttypmod, s.attcollation) <> (o.atttypid, o.atttypmod, o.attcollation)
     order by o.attrelid";
 
-/// Those whose type is another than the site's.
+/// The keys whose type differs from the site's.
 pub(in crate::schema) async fn misfits<'a>(
     client: &impl GenericClient,
     site: &'a Site,
@@ -77,7 +77,7 @@ pub(in crate::schema) async fn misfits<'a>(
 }
 
 impl Misfit<'_> {
-    /// As an error, where nobody has asked to mend it.
+    /// As an error, where mending it was not asked for.
     pub(in crate::schema) fn complain(&self) -> Error {
         Error::KeyType {
             table: self.key.table.to_string(),
@@ -94,8 +94,8 @@ impl Misfit<'_> {
     }
 }
 
-/// Gives our keys the types that the site's have now; says what it did. Links of sessions that are gone must not be there
-/// any more. What else names keys that a shorter type cannot hold names nobody, and goes where there is any.
+/// Gives our keys the types that the site's have now; returns what it did. Links of sessions that are gone must have
+/// been removed before. Any other row with a key that a shorter type cannot hold refers to nothing, and is removed.
 pub(in crate::schema) async fn adapt(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
     let misfits = misfits(client, site).await?;
     if misfits.is_empty() {
@@ -114,10 +114,10 @@ pub(in crate::schema) async fn adapt(client: &Client, site: &Site) -> Result<Vec
     }
 }
 
-/// One transaction, because the functions have the types in their signatures and would not fit a table that has been
-/// changed alone.
+/// One transaction, because the functions have the types in their signatures and would not fit a table that was changed
+/// without them.
 ///
-/// No `using`: PostgreSQL itself then refuses what is no mere change of size, and quotes no key in saying so (P7).
+/// No `using`: PostgreSQL itself then refuses anything but a mere change of size, and its message quotes no key (P7).
 async fn alter(
     client: &Client,
     site: &Site,
@@ -172,7 +172,7 @@ fn is_no_change_of_size(error: &connection::Error) -> bool {
     error.sqlstate() == Some(&SqlState::DATATYPE_MISMATCH)
 }
 
-/// Something of ours is too long or too large for a type that has shrunk.
+/// One of our values is too long or too large for a type that has shrunk.
 fn is_outgrown(error: &connection::Error) -> bool {
     let is_data = |code: &str| code.starts_with("22") || code == "23514";
     error.sqlstate().is_some_and(|state| is_data(state.code()))
@@ -199,7 +199,8 @@ fn detach_own(tables: &[u32]) -> String {
     )
 }
 
-/// An unlogged table of sessions needs unlogged links; a logged one would lose them in a crash, which it survives.
+/// An unlogged table of sessions needs unlogged links. A logged one survives a crash, in which it would lose unlogged
+/// links.
 pub(in crate::schema) async fn adapt_persistence(
     client: &Client,
     site: &Site,

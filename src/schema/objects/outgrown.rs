@@ -1,13 +1,14 @@
-//! Keys that the site can have no more, because its type has shrunk again: what is kept of them would keep a pause from
-//! ending, and the site would stay open for a user or a session that nobody can have.
+//! Keys that the site can no longer have, because its type has shrunk again. If our rows kept them, a pause could not
+//! end, and the site would stay open for the sake of a user or a session that cannot exist.
 
 use crate::schema::site::template::quote_identifier;
 
 const EVICTIONS: &str = "session_reaper.pending_eviction";
 
-/// Takes out of our tables what the type could not hold. The record of a user's revocations stays, without its user.
+/// Takes out of our tables what the type could not hold. The record of a user's revocations stays, without the user.
 ///
-/// Beside a cache not from `pending_eviction`: its entry is no row of the site's, and may still answer under such a key (P5).
+/// With a cache, `pending_eviction` is left alone: the cache's entry is no row of the site's, and may still answer
+/// under such a key (P5).
 pub(super) fn forget(
     ours: &str,
     sql_type: &str,

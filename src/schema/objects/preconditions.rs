@@ -1,4 +1,4 @@
-//! Which roles have to be there, and what the one that installs has to be allowed, before anything is changed.
+//! Which roles have to exist, and which rights the installing role needs, before anything is changed.
 
 use tokio_postgres::Client;
 
@@ -71,7 +71,7 @@ pub async fn roles_exist(client: &Client, settings: &settings::Site) -> Result<(
     Ok(())
 }
 
-/// Refuses a role that does not own what is installed; where nothing is, anybody will do.
+/// Refuses a role that does not own what is installed; where nothing is installed, any role will do.
 pub async fn own_schema(client: &Client) -> Result<(), Error> {
     let foreign = client
         .query_opt(

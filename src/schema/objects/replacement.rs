@@ -1,27 +1,29 @@
-//! A table of links that is built beside `session_reaper.user_session` and takes its place whole: a million links that
-//! are checked against two tables one by one cost the server four times what they cost here.
+//! A table of links that is built beside `session_reaper.user_session` and takes its place whole. Checking a million
+//! links one by one against two tables would cost the server four times as much.
 //!
-//! Whatever interrupts it, the table that everybody sees is the old one or the new one. What may be left over is a
-//! table that nobody looks at, and that every command takes away which changes the schema.
+//! Whatever interrupts it, the table that others see is the old one or the new one. It may leave over a table that
+//! nothing looks at; every command that changes the schema takes that away.
 
 use tokio_postgres::Client;
 
 use super::{foreign_keys, functions, preconditions};
 use crate::schema::{Error, LOCK_CLASS, Site, lock, site::catalog, state, turn::MIGRATING_LOCK};
 
-/// While it is being built, and after it has been replaced. `create.sql` and the others know these names, too.
+/// The new table while it is being built, and the old one after it has been replaced. `create.sql` and the others know
+/// these names, too.
 const LEFT_OVERS: [&str; 2] = [
     "session_reaper.user_session_built",
     "session_reaper.user_session_replaced",
 ];
 
-/// So many rows are moved while nobody can look at the links, which takes tenths of a second (P6).
+/// At most so many rows are moved while no other transaction can look at the links, which takes tenths of a second
+/// (P6).
 const MOST_MOVED: i64 = 20_000;
 
 /// A range of so many blocks has some thousand sessions, and is read in a hundredth of a second.
 const RANGE_BLOCKS: i64 = 256;
 
-/// Where the sessions stand that are to be linked.
+/// Where the sessions that are to be linked are stored.
 #[derive(Clone, Copy, Debug)]
 pub struct Blocks {
     /// How many are read in one statement.
@@ -30,7 +32,7 @@ pub struct Blocks {
     links: u32,
 }
 
-/// Keeps everybody else off the schema until this connection ends; false if somebody is at it already.
+/// Keeps all others off the schema until this connection ends; false if another connection is changing it already.
 pub async fn claim(client: &Client) -> Result<bool, Error> {
     let row = client
         .query_one(
@@ -42,8 +44,8 @@ pub async fn claim(client: &Client) -> Result<bool, Error> {
     Ok(row.get(0))
 }
 
-/// Whether it can be built here and is worth it: sessions to be linked, at least as many, and few that are linked or
-/// queued. Refuses a role that could not finish it.
+/// Whether it can be built here and is worth it: at least so many sessions to link, and few that are linked or queued.
+/// Refuses a role that could not finish it.
 pub async fn may_be(client: &Client, site: &Site, least: i64) -> Result<Option<Blocks>, Error> {
     preconditions::check(client, site).await?;
     catalog::require_no_row_security(client, &site.sessions).await?;
@@ -68,7 +70,7 @@ pub async fn may_be(client: &Client, site: &Site, least: i64) -> Result<Option<B
     }))
 }
 
-/// Takes away what an interrupted run may have left. The foreign keys first, a table of the site's at a time.
+/// Takes away what an interrupted run may have left: the foreign keys first, one of the site's tables at a time.
 pub async fn drop_left_overs(client: &Client) -> Result<(), Error> {
     for name in LEFT_OVERS {
         if state::has_table(client, name).await? {
@@ -79,8 +81,8 @@ pub async fn drop_left_overs(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Opens the transaction that [`put_in_place`] needs, and returns what it sees, for others to see the same, and how many
-/// blocks that stands in: asked afterwards, because the table may be growing.
+/// Opens the transaction that [`put_in_place`] needs. Returns its snapshot, so that others see the same, and how many
+/// blocks that takes up: asked afterwards, because the table may be growing.
 pub async fn begin(client: &Client, site: &Site) -> Result<(String, i64), Error> {
     client.batch_execute("set lock_timeout = '3s'").await?;
     client
@@ -97,7 +99,7 @@ pub async fn begin(client: &Client, site: &Site) -> Result<(String, i64), Error>
     Ok((row.get(0), row.get(1)))
 }
 
-/// Makes it, empty and without anything that would slow down filling it.
+/// Makes the new table, empty and without anything that would slow down filling it.
 pub async fn create(client: &Client) -> Result<(), Error> {
     client
         .batch_execute(include_str!("replacement/create.sql"))
@@ -105,13 +107,15 @@ pub async fn create(client: &Client) -> Result<(), Error> {
     Ok(())
 }
 
-/// Gives it what it lacks beside the old one but for the triggers, and takes out whose session or user has gone.
+/// Gives the new table what it lacks beside the old one, except for the triggers, and takes out links whose session or
+/// user is gone.
 pub async fn complete(client: &Client, site: &Site) -> Result<(), Error> {
     let built = LEFT_OVERS[0];
     client
         .batch_execute(include_str!("replacement/index.sql"))
         .await?;
-    // Both before links that lead nowhere are looked for: from then on, deleting a session or a user takes the link along.
+    // Both are added before links that lead nowhere are looked for: from then on, deleting a session or a user takes
+    // the link along.
     for reference in foreign_keys::wanted(site) {
         reference.add(client, built).await?;
     }
@@ -124,7 +128,7 @@ pub async fn complete(client: &Client, site: &Site) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether nothing holds on to the old one that the new one could not give.
+/// Whether nothing depends on the old table in a way that the new one could not take over.
 async fn is_replaceable(client: &Client) -> Result<bool, Error> {
     let row = client
         .query_one(include_str!("replacement/is_replaceable.sql"), &[])
@@ -132,9 +136,9 @@ async fn is_replaceable(client: &Client) -> Result<bool, Error> {
     Ok(row.get(0))
 }
 
-/// Puts it in the place of the old one, within the transaction that "holder" has open: that keeps the queue from being read
-/// and revocations from settling since before the first session was read. False if it may not be; nothing
-/// has happened then, nor if it fails.
+/// Puts the new table in the place of the old one, within the transaction that "holder" has open. Since before the
+/// first session was read, that transaction has kept the queue from being read and revocations from settling. False if
+/// the old table must not be replaced; then, and if this fails, nothing has happened.
 pub async fn put_in_place(
     holder: &Client,
     other: &Client,
@@ -161,7 +165,7 @@ async fn swap(client: &Client, site: &Site) -> Result<bool, Error> {
     client
         .batch_execute(&site.render(include_str!("replacement/lock.sql")))
         .await?;
-    // Once more: only now can nobody come up with anything.
+    // Once more: only now can no other transaction add anything.
     let few = client
         .query_one(
             "-- schema::objects::replacement::swap

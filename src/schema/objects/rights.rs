@@ -1,5 +1,5 @@
-//! Who may do what. Nothing is granted to everybody: a role that can read `revoked_key` or
-//! `user_session` holds bearer credentials (P7), and one that can mark revocations counts as a daemon (P4).
+//! Which role may do what. Nothing is granted to everybody: a role that can read `revoked_key` or `user_session` holds
+//! bearer credentials (P7), and one that can mark revocations counts as a daemon (P4).
 
 use tokio_postgres::Client;
 
@@ -7,11 +7,11 @@ use super::{duties::Duties, functions};
 use crate::schema::{Error, Site, site::template::quote_identifier};
 use crate::settings;
 
-/// Under which name it is remembered who has been given a daemon's rights.
+/// The name under which the role that was given a daemon's rights is remembered.
 pub(in crate::schema) const DAEMON_ROLE: &str = "daemon_role";
 
-/// Takes away what PUBLIC has by PostgreSQL's own defaults, and anybody else by the site's default privileges: a role
-/// for reports must not find itself with every session key. Whoever may look at `live_session` may go on.
+/// Takes away what PUBLIC has by PostgreSQL's own defaults, and what other roles have by the site's default privileges:
+/// a role for reports must not end up with every session key. Roles that may look at `live_session` keep that right.
 const INTERNAL: &str = "
     revoke all on all functions in schema session_reaper from public;
     revoke all on all tables in schema session_reaper from public;
@@ -67,7 +67,7 @@ pub async fn grant(
     Ok(())
 }
 
-/// What [`grant`] runs, for somebody to read.
+/// What [`grant`] runs, for the operator to read.
 pub fn sql(site: &Site, settings: &settings::Site) -> String {
     let daemon = settings.daemon_role.iter();
     let daemon = daemon.map(|role| for_daemon(role, site, settings));
@@ -81,8 +81,8 @@ pub fn sql(site: &Site, settings: &settings::Site) -> String {
     all.join(";\n")
 }
 
-/// Its [`Duties`], and of the site's own: `purge --dry-run` counts sessions by itself, and what SQL cannot read of a
-/// session the daemon does.
+/// Its [`Duties`], and rights on the site's own tables: `purge --dry-run` counts sessions by itself, and the daemon
+/// reads what SQL cannot read of a session.
 fn for_daemon(role: &str, site: &Site, settings: &settings::Site) -> String {
     let expires = site.expires.as_ref().map(|expiry| &expiry.column);
     let columns: Vec<String> = [Some(&site.session_key), expires, site.user_source.column()]
@@ -101,8 +101,8 @@ fn for_daemon(role: &str, site: &Site, settings: &settings::Site) -> String {
     )
 }
 
-/// An app may link by the function alone, ask for revocations, and read links and the trail; never the keys that wait to be
-/// ended. Of the links it learns nothing that it could not read in its own sessions.
+/// An app may link only by the function, ask for revocations, and read links and the trail, but never the keys that
+/// wait to be ended. The links tell it nothing that it could not read in its own sessions.
 fn for_app(role: &str) -> String {
     format!(
         "grant usage on schema session_reaper to {role};

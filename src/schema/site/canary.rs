@@ -41,7 +41,7 @@ pub(super) fn variables(site: &Site) -> Variables {
     ])
 }
 
-/// Gives the user "of_user" another password, which is to be rolled back; none where no trigger is on the passwords.
+/// Gives the user "of_user" another password, to be rolled back; none where no trigger is on the passwords.
 fn password_probe(site: &Site) -> Option<String> {
     let is_password = |name: &str| site.password.as_deref() == Some(name);
     let watch = site.watched.iter().find(|watch| {

@@ -28,7 +28,7 @@ pub struct Site {
     pub session_key: Column,
     /// When a session expires; none if never.
     pub expires: Option<Expiry>,
-    /// When a session was last used, where a column of its own says so.
+    /// When a session was last used, where a separate column tells.
     pub used: Option<Expiry>,
     /// The table of users.
     pub users: Table,
@@ -36,11 +36,11 @@ pub struct Site {
     pub user_key: Column,
     /// The column of the users' passwords, if they have one.
     pub password: Option<String>,
-    /// The column of the users by which the policies tell them apart.
+    /// The column of the users by which the policies distinguish them.
     pub policy_column: Option<String>,
     /// How the user of a session is found.
     pub user_source: UserSource,
-    /// Size at which the queue of pending links takes nothing more, in bytes.
+    /// Size in bytes at which the queue of pending links takes nothing more.
     pub queue_limit_bytes: u64,
     /// What ends a user's sessions.
     pub watched: Vec<Watch>,
@@ -56,16 +56,15 @@ pub struct Site {
 /// full, and get the same answer.
 const PAGE_BYTES: u64 = 8192;
 
-/// What makes a revocation that has settled be worked on again: of "update session_reaper.revocation set".
+/// Reopens a settled revocation: the assignments of "update session_reaper.revocation set".
 const REOPENED: &str = "state = 'requested', horizon_id = null, settled_at = null, next_attempt_at = '-infinity', attempts = 0";
 
 impl Site {
     /// Looks the settings up in the catalog.
     ///
     /// # Errors
-    /// A table or column that is not there, with the nearest name that is; a session key without a unique
-    /// index; an expiry column that says no time without a zone or a unit that is not set; data of another type than
-    /// what is to read it.
+    /// A table or column that does not exist, with the nearest name that does; a session key without a unique index; an
+    /// expiry column that needs a zone or a unit that is not set; data of another type than its reader takes.
     pub async fn inspect(
         client: &impl GenericClient,
         settings: &settings::Site,
@@ -190,7 +189,7 @@ fn of_user(column: Option<&String>) -> String {
     )
 }
 
-/// Only a table that Django's database cache could have made: its entries are going to be deleted.
+/// Accepts only a table that Django's database cache could have made, because its entries are going to be deleted.
 async fn cache_table(client: &impl GenericClient, name: &str) -> Result<Table, Error> {
     let table = table(client, "cache.table", name).await?;
     column(client, "cache.table", &table, "cache_key").await?;

@@ -1,4 +1,4 @@
-//! A table of the site's and a column of it, as the catalog has them.
+//! One of the site's tables and a column of it, as the catalog has them.
 
 use tokio_postgres::types::Type;
 
@@ -27,7 +27,7 @@ pub struct Column {
     pub(in crate::schema) number: i16,
     /// What the catalog knows its type by, however that is printed.
     pub(in crate::schema) type_oid: u32,
-    /// How its index compares, as an expression says it; empty for a type that has no collations.
+    /// How its index compares, written as in an expression; empty for a type that has no collations.
     pub(in crate::schema) collation: String,
 }
 
@@ -49,7 +49,7 @@ impl std::fmt::Display for Table {
 }
 
 impl Column {
-    /// Whether it is of this type of PostgreSQL's own.
+    /// Whether it has this type, one of PostgreSQL's own.
     pub(in crate::schema) fn is(&self, of: &Type) -> bool {
         self.type_oid == of.oid()
     }
@@ -63,7 +63,7 @@ impl Column {
         }
     }
 
-    /// A value of this column as what a digest is made of.
+    /// A value of this column as the bytes that a digest is made of.
     pub(super) fn as_bytes(&self, value: &str) -> String {
         if self.is(&Type::BYTEA) {
             value.to_owned()
@@ -73,8 +73,8 @@ impl Column {
     }
 }
 
-/// Any text as what a digest is made of. A database of encoding `SQL_ASCII` does not know its text to be UTF-8, and would
-/// refuse what is not.
+/// Any text as the bytes that a digest is made of. A database of encoding `SQL_ASCII` does not know that its text is
+/// UTF-8, and would refuse what is not.
 pub(super) fn text_as_bytes(value: &str) -> String {
     format!(
         "pg_catalog.convert_to({value}::text, case pg_catalog.getdatabaseencoding() when 'SQL_ASCII' then 'SQL_ASCII' else 'UTF8' end)"

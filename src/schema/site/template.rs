@@ -1,6 +1,6 @@
-//! Puts the site's names into the files of `sql/`. They use psql's syntax for variables, `:"name"` for a
-//! quoted identifier and `:name` for text that stands as it is, because readers of SQL know it; psql itself
-//! would leave the bodies of functions alone.
+//! Puts the site's names into the files of `sql/`. They use psql's syntax for variables, `:"name"` for a quoted
+//! identifier and `:name` for text that is put in as it is, because readers of SQL know it; psql itself would leave the
+//! bodies of functions alone.
 
 use std::collections::BTreeMap;
 
@@ -23,12 +23,12 @@ pub fn render(text: &str, variables: &Variables) -> String {
     rendered + &with_tag(rest, tag)
 }
 
-/// A name of the site's may hold "$$", and would end the body of a function there.
+/// One of the site's names may contain "$$", which would end the body of a function there.
 fn with_tag(text: &str, tag: &str) -> String {
     text.replace("$$", tag)
 }
 
-/// One that is in no name of the site's.
+/// A tag that is in none of the site's names.
 fn free_tag(variables: &Variables) -> String {
     let mut tag = "$session_reaper".to_owned();
     while variables.values().any(|value| value.contains(&tag)) {
@@ -54,7 +54,7 @@ fn variable(rest: &str, variables: &Variables) -> (String, usize) {
     }
 }
 
-/// An identifier as SQL text: the names of a site's tables are somebody's input.
+/// An identifier as SQL text: the names of a site's tables are outside input.
 pub fn quote_identifier(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }

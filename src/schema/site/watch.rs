@@ -24,7 +24,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// What the settings ask to be watched, or what is watched where they say nothing.
+    /// What the settings ask to be watched, or what is watched where they ask for nothing.
     pub(in crate::schema) async fn all(
         client: &impl GenericClient,
         settings: &settings::Site,

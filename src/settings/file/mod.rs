@@ -10,8 +10,8 @@ use super::{
     variables,
 };
 
-/// Reads the settings: the file that is named explicitly, else by `SESSION_REAPER_CONFIG`, else none; then
-/// the `SESSION_REAPER_<SECTION>_<KEY>` variables on top, and what the preset says below.
+/// Reads the settings: the file that is named explicitly, else by `SESSION_REAPER_CONFIG`, else none; then the
+/// `SESSION_REAPER_<SECTION>_<KEY>` variables on top, and the preset's values below.
 ///
 /// ```
 /// use session_reaper::settings::{Environment, load};
@@ -54,7 +54,7 @@ pub(super) fn read(path: &Path) -> Result<Table, Error> {
         path: path.to_owned(),
         reason,
     })?;
-    // Read into the structs first: only from text can a wrong name or type be told by its line.
+    // Read into the structs first: only the text can give the line of a wrong name or type.
     toml::from_str::<Settings>(&text)
         .and_then(|_| toml::from_str(&text))
         .map_err(|error| malformed(path, &text, &error))

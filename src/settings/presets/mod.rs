@@ -7,11 +7,11 @@ use super::{Error, Site, serde_message};
 
 const PRESETS: &str = include_str!("../presets.toml");
 
-/// The one that holds where none is named.
+/// The preset that holds where none is named.
 const USUAL: &str = "django";
 
-/// Finding the user is one thing said in one of several ways: an operator who says one of these means none of the
-/// others that the preset may have said.
+/// The way to the user can be set in one of several ways: an operator who sets one of these means none of the others
+/// that the preset may have set.
 const INSTEAD_OF: [(&str, &[&str]); 4] = [
     ("user_column", &["data_column", "user_path", "codec"]),
     ("data_column", &["user_column"]),
@@ -22,7 +22,7 @@ const INSTEAD_OF: [(&str, &[&str]); 4] = [
 /// Where a preset knows when a session expires: in this column of this table, and in no other one.
 const OF_EXPIRY: [&str; 2] = ["session_table", "expires_column"];
 
-/// Puts below the settings what their preset says. Lists are not joined: the operator's stands.
+/// Lays their preset below the settings. Lists are not joined: the operator's wins.
 pub(super) fn lay_under(settings: &mut Table) -> Result<(), Error> {
     let named = settings.get("site").and_then(|site| site.get("preset"));
     let mut preset = find(named.and_then(Value::as_str).unwrap_or(USUAL))?;
@@ -54,9 +54,9 @@ pub(super) fn lay_under(settings: &mut Table) -> Result<(), Error> {
     Ok(())
 }
 
-/// What a time in another table or column means, no preset knows. Taken for one in the preset's, it may end live sessions.
-/// Whoever leaves the zone out is asked for it once the column's type is known to need one. Without a lifetime, each
-/// session would expire at its last use, so that is asked for here.
+/// No preset knows what a time in another table or column means. Taken for one in the preset's, it may end live sessions.
+/// An operator who leaves the zone out is asked for it once the column's type is known to need one. Without a lifetime,
+/// each session would expire at its last use, so the lifetime is asked for here.
 fn forget_of_another_table(given: &Table, preset: &mut Table) -> Result<(), Error> {
     let is_another = |name: &&&str| {
         let own = given.get(**name);
@@ -98,7 +98,7 @@ impl Default for Site {
     }
 }
 
-/// What of this preset's store keeps sessions in a cache as well, in its own words; none where nothing does.
+/// Which part of this preset's store keeps sessions in a cache as well, in its own words; none where nothing does.
 pub fn cached_by(preset: &str) -> Option<&'static str> {
     match preset {
         "django" => Some("Django's backend cached_db"),
@@ -109,7 +109,7 @@ pub fn cached_by(preset: &str) -> Option<&'static str> {
     }
 }
 
-/// What of this preset asks the table at every request, and no cache.
+/// Which part of this preset's store asks the table at every request, and no cache.
 pub fn uncached_by(preset: &str) -> Option<&'static str> {
     match preset {
         "django" => Some("Django's django.contrib.sessions.backends.db"),

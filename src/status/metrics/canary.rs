@@ -7,7 +7,7 @@ use crate::status::{
     exposition::{Metric, counter, gauge, labelled},
 };
 
-/// Nothing where it is off: what it last said would grow old and look like a failure.
+/// Nothing where it is off: its last result would grow old and look like a failure.
 pub(super) fn figures(canary: &Canary) -> Vec<Metric> {
     if !canary.has_run() {
         return Vec::new();

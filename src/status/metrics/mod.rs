@@ -1,5 +1,5 @@
 //! The figures of `status` for Prometheus: for the daemon's own listener, and for the textfile collector of node_exporter,
-//! which needs none. No label comes from the site's data: a role or an application is in `status`, where nobody pays for
+//! which needs none. No label comes from the site's data: a role or an application is in `status`, which does not pay for
 //! each value for ever.
 
 mod canary;
@@ -20,7 +20,7 @@ pub fn text(status: &Status) -> String {
     exposition::text(&registry)
 }
 
-/// Puts all of them into a registry, beside what else there is to say.
+/// Puts all of them into a registry, beside what else it holds.
 pub fn register(registry: &mut Registry, status: &Status) {
     let groups = [
         installation(status),
@@ -35,14 +35,14 @@ pub fn register(registry: &mut Registry, status: &Status) {
     registry.register_collector(Box::new(Figures(figures)));
 }
 
-/// What there is to say where the rest could not be asked.
+/// What can be reported where the rest could not be read.
 pub fn text_without_figures(is_served: bool) -> String {
     let mut registry = exposition::registry();
     register_without_figures(&mut registry, Some(is_served));
     exposition::text(&registry)
 }
 
-/// The same beside what else there is to say; nothing of what nobody knows.
+/// The same for a registry, beside what else it holds; what is unknown is left out.
 pub fn register_without_figures(registry: &mut Registry, is_served: Option<bool>) {
     let figures = [unknown(1)].into_iter().chain(is_served.map(served));
     registry.register_collector(Box::new(Figures(figures.collect())));
@@ -83,7 +83,7 @@ fn installation(status: &Status) -> Vec<Metric> {
             status.linked_sessions,
         ),
     ];
-    // A zero would silence an alarm although nobody has looked.
+    // A zero would silence an alarm although nothing has been looked at.
     if status.unknown.is_empty() || !status.problems.is_empty() {
         metrics.push(gauge(
             "problems",

@@ -57,7 +57,7 @@ pub(super) fn open(status: &Status) -> Vec<Metric> {
     metrics
 }
 
-/// From the database, so that they go on growing whichever daemon is started anew, and however many there are.
+/// From the database, so that they go on growing when a daemon restarts, however many daemons there are.
 pub(super) fn totals(status: &Status) -> Vec<Metric> {
     let Some(totals) = &status.totals else {
         return Vec::new();

@@ -109,7 +109,7 @@ impl Cluster {
             }
             self.nodes.insert(node.address().clone(), node);
         }
-        // Whatever went wrong, somebody else may have the slots now.
+        // Whatever went wrong, other nodes may have the slots now.
         if error.is_some() || left.iter().any(|command| command.asking.is_none()) {
             self.owners.forget();
         }

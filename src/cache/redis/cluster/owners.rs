@@ -38,8 +38,9 @@ impl Owners {
         addresses.any(|known| known == Some(address))
     }
 
-    /// A key in one of a node's slots that is no session's, though it is called like an entry, so that whoever may evict
-    /// may write it. None where it has no slot. A node with a single slot takes thousands of tries, of a microsecond.
+    /// A key in one of a node's slots that belongs to no session, though it is called like an entry, so that a user that
+    /// may evict may write it. None where the node has no slot. A node with a single slot takes thousands of tries, of a
+    /// microsecond each.
     pub fn marker(&self, node: &Address, needed: u32, names: &Names) -> Option<String> {
         if needed == 0 {
             return Some(String::new());
@@ -66,7 +67,7 @@ impl Owners {
             .collect();
         ranges.sort_by_key(|(first, _, _)| *first);
         let owners = Self(without_gaps(ranges));
-        // Somebody who has met nobody yet.
+        // Without owners, this is a node that has met no other node yet.
         if owners.are_known() {
             Ok(owners)
         } else {

@@ -3,8 +3,8 @@
 /// How many slots there are.
 pub(super) const COUNT: u16 = 16_384;
 
-/// The slot of a key: that of its hash tag, which is what stands in the first pair of braces, if anything does
-/// (Redis cluster specification, "Hash tags").
+/// The slot of a key: that of its hash tag, which is the text in the first pair of braces, if there is any (Redis
+/// cluster specification, "Hash tags").
 pub(super) fn of(key: &str) -> u16 {
     let tag = key
         .split_once('{')

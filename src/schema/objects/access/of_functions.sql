@@ -6,7 +6,7 @@ select pg_catalog.quote_ident(r.rolname),
         from pg_catalog.unnest(pg_catalog.string_to_array($2::text, ',')) with ordinality as p (name, place)
         where not pg_catalog.has_table_privilege(r.oid, c.oid, p.name)
     ),
-    -- Row security is active for this role: "set row_security = off" has each statement fail then.
+    -- Row security is active for this role: "set row_security = off" then makes each statement fail.
     c.relrowsecurity and not r.rolsuper and not r.rolbypassrls
         and (c.relforcerowsecurity or not pg_catalog.pg_has_role(r.oid, c.relowner, 'usage'))
 from (

@@ -1,5 +1,5 @@
 -- schema::access::own_settings
--- What an app says for a transaction, said for all of them.
+-- Settings that an app makes for one transaction, made for all of them.
 with kept as (
     select pg_catalog.split_part(c.setting, '=', 1) as name,
         case when s.setrole = 0 then 'every role' else pg_catalog.pg_get_userbyid(s.setrole) end
@@ -11,7 +11,7 @@ with kept as (
 )
 select k.name, pg_catalog.string_agg(k.for_whom, ' and ' order by k.for_whom) from kept k group by k.name
 union all
--- In the server's configuration, which not everybody may read; or in the way in which this program connects.
+-- In the server's configuration, which not every role may read; or in the way in which this program connects.
 select o.name, 'the whole server, or for how this connects'
 from pg_catalog.unnest(array['rehash', 'keep_session', 'renamed', 'ending', 'noting', 'noting_deleted']) as n (short)
 cross join lateral (select 'session_reaper.' || n.short as name) o

@@ -1,5 +1,5 @@
--- Whose session was deleted and opened anew under the same key, before the foreign key could take its link away, has
--- just logged in (P2): the queue says when. A session that was only saved has been its user's for longer.
+-- If a session was deleted and opened anew under the same key, before the foreign key could delete its link, its user has
+-- just logged in (P2): the queue tells when. A session that was only saved has been its user's for longer.
 delete from session_reaper.user_session_built b
 where b.session_key = any (array(
     select u.session_key

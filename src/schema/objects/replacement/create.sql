@@ -1,5 +1,5 @@
--- Like session_reaper.user_session, and nobody's but the owner's: the site's default privileges may give it to others,
--- and it holds bearer credentials (P7).
+-- Like session_reaper.user_session, but only for the owner: the site's default privileges may give others access, and it
+-- holds bearer credentials (P7).
 do $$
 declare
     old pg_catalog.pg_class;

@@ -1,5 +1,5 @@
--- The indexes of session_reaper.user_session, also those that the site has added. None can fail on a key, as all rows
--- are from one snapshot of a table whose keys are unique (P7).
+-- The indexes of session_reaper.user_session, including those that the site has added. None can fail on a key, because all
+-- rows are from one snapshot of a table whose keys are unique (P7).
 do $$
 declare
     old record;

@@ -1,5 +1,5 @@
 -- schema::objects::replacement::is_replaceable
--- What the site has done to our table, the new one would lack.
+-- The new table would lack what the site has changed on ours.
 select l.relreplident = 'd'
   and l.reltablespace = 0
   and not l.relrowsecurity
@@ -10,7 +10,7 @@ select l.relreplident = 'd'
   and not exists (
     select from pg_catalog.pg_publication_tables p
     where p.schemaname = 'session_reaper' and p.tablename = 'user_session')
-  -- Views and foreign keys of the site's hold on to the table and not to its name.
+  -- Views and foreign keys of the site refer to the table itself and not to its name.
   and not exists (
     select
     from pg_catalog.pg_depend d

@@ -1,8 +1,8 @@
--- In the order in which whoever deletes a session comes by: the cascade to the older table is first.
+-- In the order in which deleting a session locks them: the cascade to the older table is first.
 lock table session_reaper.user_session in access exclusive mode;
 lock table session_reaper.user_session_built in access exclusive mode;
 
--- Of users who were deleted, though there are others with their keys again.
+-- Sessions of deleted users whose keys other users have now.
 insert into session_reaper.revoked_key as k (revocation_id, session_key, from_data)
 select r.id, b.session_key, true
 from session_reaper.revocation r
@@ -12,8 +12,8 @@ where session_reaper.is_deletion(r.scope, r.reason)
   and session_reaper.is_older(b.xid, b.begun_at, b.snapshot, c.xid, c.begun_at, c.at, c.newer_from, r.policy)
 on conflict on constraint revoked_key_pkey do update set grace_over = false where k.grace_over;
 
--- What was built is as old as least_age() says, and may be older than changes that have settled (P1). With nobody at the links, of whom
--- one could hold a revocation and want the links next (P6).
+-- The links that were built are as old as least_age() gives, and may be older than changes that have settled (P1). Done
+-- under the lock on the links: otherwise a transaction could hold a revocation and want the links next (P6).
 update session_reaper.revocation r
 set :reopened
 from session_reaper.change c, session_reaper.least_age() a

@@ -1,7 +1,7 @@
 -- schema::objects::replacement::may_be
--- How many blocks of the session table are one range, and what is to be replaced; no row where pages are the better way.
+-- How many blocks of the session table make one range, and which table is replaced; no row if pages are the better way.
 select
-    -- Large data stand in a table of their own, and a range with these must not take longer than a statement may.
+    -- Large data are in a separate table, and a range with these must not take longer than a statement may.
     greatest(1, least($4::bigint, $4 * 4 * pg_catalog.pg_relation_size(s.oid) / greatest(1, pg_catalog.pg_table_size(s.oid)))),
     'session_reaper.user_session'::pg_catalog.regclass::oid
 from session_reaper.backfill t
@@ -18,11 +18,11 @@ cross join lateral (
 where s.oid = $1
   and not t.complete
   and not session_reaper.is_paused()
-  -- While it takes nothing more, it does not tell who has changed hands.
+  -- While the queue is full and takes nothing more, it does not show which sessions have changed hands.
   and not session_reaper.is_queue_full()
   and e.sessions >= $2::float8
   and k.rows <= $3 and k.rows * 10 < e.sessions
   and q.rows <= $3
-  -- Only an ordinary table is read by where its rows stand.
+  -- Only an ordinary table can be read by the place of its rows.
   and s.relkind = 'r'
   and s.relam = (select a.oid from pg_catalog.pg_am a where a.amname = 'heap')

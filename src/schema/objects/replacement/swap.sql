@@ -1,9 +1,9 @@
--- Who was linked meanwhile, by the app or by a page, is linked more exactly.
+-- Links made meanwhile, by the app or by a page, are more exact.
 delete from session_reaper.user_session_built b
 using session_reaper.user_session l
 where b.session_key = l.session_key;
 
--- Nobody could compare hashes of links that nobody saw.
+-- The hashes of links that were not visible have not been compared yet.
 update session_reaper.hash_check h
 set verified_to = b.first_linked_at - interval '1 microsecond'
 from (select pg_catalog.min(l.linked_at) as first_linked_at from session_reaper.user_session_built l) b

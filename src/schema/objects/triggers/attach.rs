@@ -1,4 +1,4 @@
-//! Attaching a trigger where it differs from what is there.
+//! Attaches a trigger where it differs from the existing one.
 
 use tokio_postgres::{Client, GenericClient};
 
@@ -10,14 +10,14 @@ use crate::schema::{
     site::template::{quote_identifier, quote_literal},
 };
 
-/// How a trigger stands.
+/// The state of a trigger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum State {
-    /// It is there, and fires.
+    /// It exists, and fires.
     Attached,
-    /// It was off for a while: what was written meanwhile it has not seen.
+    /// It was off for a while, and has not seen what was written meanwhile.
     WasOff,
-    /// It is not there, off, or not ours.
+    /// It does not exist, is off, or is not ours.
     Missing,
 }
 
@@ -50,22 +50,22 @@ impl<'a> Trigger<'a> {
         )
     }
 
-    /// Ends the comment on the trigger: which text made it, and what the catalog has made of that. A trigger that
-    /// somebody has replaced keeps its comment, but no longer agrees with it.
+    /// The end of the comment on the trigger: which text made it, and what the catalog has made of that. A trigger that
+    /// was replaced keeps its comment, but no longer agrees with it.
     fn mark(&self, in_catalog: &str) -> String {
         let digest = |text| functions::digest(text)[..12].to_owned();
         let (ours, theirs) = (digest(&self.definition()), digest(in_catalog));
         format!("session-reaper {ours} {theirs}")
     }
 
-    /// Whether it is there, on, and as this release defines it.
+    /// Whether it exists, is on, and is as this release defines it.
     pub async fn is_attached(&self, client: &impl GenericClient) -> Result<bool, Error> {
         Ok(self.state(client).await? == State::Attached)
     }
 
-    /// How it stands. It is attached as one that always fires, for rows that arrive by replication as well. Whoever
-    /// switches all triggers of a table off and on again, as `pg_restore --disable-triggers` does, leaves an ordinary
-    /// one, which tells that it was off for a while.
+    /// Its state. It is attached as one that always fires, for rows that arrive by replication as well. A program that
+    /// switches all triggers of a table off and on again, such as `pg_restore --disable-triggers`, leaves an ordinary
+    /// trigger, which shows that it was off for a while.
     pub async fn state(&self, client: &impl GenericClient) -> Result<State, Error> {
         let row = client
             .query_opt(
@@ -100,7 +100,7 @@ impl<'a> Trigger<'a> {
         })
     }
 
-    /// Attaches it unless it is there; says whether it had to. Tries for its lock again and again.
+    /// Attaches it unless it is attached already; returns whether it had to. Tries for its lock again and again.
     pub async fn ensure(&self, client: &mut Client) -> Result<bool, Error> {
         if self.is_attached(client).await? {
             return Ok(false);
@@ -143,7 +143,7 @@ impl<'a> Trigger<'a> {
             ))
             .await?;
         if self.reads {
-            // What was written while it was not there, nobody has noted.
+            // What was written while it was missing has not been noted.
             transaction
                 .batch_execute("select session_reaper.backfill_again('installed')")
                 .await?;

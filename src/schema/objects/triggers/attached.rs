@@ -1,11 +1,11 @@
-//! Triggers of ours that are on tables of the site, whatever the settings say of them.
+//! Our triggers on the site's tables, whether the settings ask for them or not.
 
 use tokio_postgres::Client;
 
 use super::{Trigger, wanted};
 use crate::schema::{Error, Site, Table, lock, site::template::quote_identifier};
 
-/// A trigger of ours on a table of the site, wanted or not.
+/// One of our triggers on one of the site's tables, wanted or not.
 pub(in crate::schema) struct Attached {
     /// Its table, as a number.
     pub(in crate::schema) oid: u32,
@@ -15,7 +15,7 @@ pub(in crate::schema) struct Attached {
 }
 
 impl Attached {
-    /// All that the catalog has. What the settings say has no part in it, since they may have changed.
+    /// All that the catalog has. The settings play no part in it, since they may have changed.
     pub(in crate::schema) async fn all(client: &Client) -> Result<Vec<Self>, Error> {
         let rows = client
             .query(
@@ -84,7 +84,7 @@ pub(super) async fn take_off(
     lock::execute(client, &[oid], table, &statement).await
 }
 
-/// Takes off the triggers of ours that the settings ask for no more.
+/// Takes off our triggers that the settings no longer ask for.
 pub async fn detach_others(client: &Client, site: &Site) -> Result<Vec<String>, Error> {
     let wanted = wanted(site);
     let mut detached = Vec::new();

@@ -1,5 +1,5 @@
-//! The triggers on the site's tables. Each is attached in a transaction of its own, and only where it
-//! differs from what is there, because that locks a table which every login needs.
+//! The triggers on the site's tables. Each is attached in its own transaction, and only where it differs from the
+//! existing one, because attaching locks a table that every login needs.
 
 mod attach;
 mod attached;
@@ -16,7 +16,7 @@ pub(in crate::schema) use attach::State;
 pub(in crate::schema) use attached::Attached;
 pub use attached::detach_others;
 
-/// A trigger that has to be there.
+/// A trigger that has to exist.
 pub struct Trigger<'a> {
     /// Its name, unquoted.
     pub name: String,
@@ -87,8 +87,8 @@ pub fn wanted(site: &Site) -> Vec<Trigger<'_>> {
         .collect()
 }
 
-/// Those that note for a cache which sessions have left their table, whoever had them go (P5). A table that is truncated
-/// during a pause is beyond them.
+/// The triggers that note for a cache which sessions have left their table, whatever removed them (P5). They do not
+/// notice a table that is truncated during a pause.
 fn evicting(site: &Site) -> Vec<Trigger<'_>> {
     if !site.is_cached {
         return Vec::new();
@@ -106,7 +106,7 @@ fn evicting(site: &Site) -> Vec<Trigger<'_>> {
     vec![deleted, truncated]
 }
 
-/// One that does its work, more slowly, in a pause as well.
+/// A trigger that works in a pause as well, more slowly.
 fn own<'a>(
     name: &str,
     table: &'a Table,

@@ -4,10 +4,10 @@ use tokio_postgres::GenericClient;
 
 use crate::schema::{Column, Error, Table, Unusable, site::template::quote_identifier};
 
-/// Two spellings of a key that the site takes for one must not be two keys here: the sessions of "bob" would outlive the
-/// change of "Bob". Our functions find the operators of `pg_catalog` alone, because any role could put others into
-/// another schema, and they keep digests of keys. So a type with an equality of its own (citext) is refused, and so
-/// is a collation under which different texts are equal.
+/// Two spellings of a key that the site takes for one must not be two keys here: the sessions of "bob" would outlive
+/// the change of "Bob". Our functions find only the operators of `pg_catalog`, because any role could put others into
+/// another schema, and they keep digests of keys. So a type with its own equality (citext) is refused, and so is a
+/// collation under which different texts are equal.
 pub(in crate::schema) async fn require_plain_equality(
     client: &impl GenericClient,
     setting: &'static str,
@@ -37,9 +37,9 @@ pub(in crate::schema) async fn require_plain_equality(
     .into())
 }
 
-/// The type whose equality is not PostgreSQL's own, also under a domain; the collation that makes different texts equal;
-/// and whether a unique index compares as PostgreSQL does. The equality is that of the type's default operator class:
-/// where it has none of its own, it is compared by that of a type of PostgreSQL's.
+/// The type whose equality is not PostgreSQL's own, also under a domain; the collation that makes different texts
+/// equal; and whether a unique index compares as PostgreSQL does. The equality is that of the type's default operator
+/// class: a type without its own class is compared by that of one of PostgreSQL's types.
 const PLAIN_EQUALITY: &str = "-- schema::site::catalog::equality::plain_equality
     with recursive typed as (
         select a.atttypid as type, a.attcollation as collation, a.attnum

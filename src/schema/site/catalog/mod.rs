@@ -1,4 +1,4 @@
-//! Looking names up in PostgreSQL's catalog; a mistake is one sentence with the nearest name.
+//! Looks names up in PostgreSQL's catalog; a mistake is reported in one sentence with the nearest name.
 
 mod equality;
 mod usable;
@@ -65,8 +65,8 @@ async fn nearest_table(client: &impl GenericClient, name: &str) -> Result<Option
     Ok(nearest(name, rows.iter().map(|row| row.get(0))))
 }
 
-/// The base type is that of -1, no length: without any, `character` would mean one character.
-/// Types of the site's own are named with their schema: functions of ours have no `search_path`.
+/// The base type is that of -1, no length: without any, `character` would mean one character. The site's own types are
+/// named with their schema: our functions have no `search_path`.
 pub(in crate::schema) async fn columns(
     client: &impl GenericClient,
     table: &Table,
@@ -124,7 +124,7 @@ pub(in crate::schema) async fn column(
         .map_err(Error::from)
 }
 
-/// A column of the user table that somebody named on the command line.
+/// A column of the user table that the operator named on the command line.
 ///
 /// # Errors
 /// When there is no such column, or the database does not answer.
@@ -150,7 +150,7 @@ pub(in crate::schema) async fn primary_key(
         .map_err(Error::from)
 }
 
-/// The known name that is most like the given one, if one is like it at all.
+/// The known name most like the given one, if any is like it at all.
 pub(in crate::schema) fn nearest(
     given: &str,
     known: impl Iterator<Item = String>,

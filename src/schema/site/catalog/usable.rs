@@ -1,10 +1,10 @@
-//! Whether a table of the site's can be used for what we need of it.
+//! Whether one of the site's tables can be used for what we need.
 
 use tokio_postgres::GenericClient;
 
 use crate::schema::{Column, Error, Table, Unusable, site::template::quote_identifier};
 
-/// What is no table can have neither our triggers nor a foreign key that refers to it.
+/// Anything but a table can have neither our triggers nor a foreign key that refers to it.
 pub(super) async fn require_table(
     client: &impl GenericClient,
     setting: &'static str,

@@ -59,7 +59,7 @@ impl Expiry {
         format!("s.{}", quote_identifier(&self.column.name))
     }
 
-    /// When a session "s" expires, as an instant; null if never, or if its value cannot be meant.
+    /// When a session "s" expires, as an instant; null if never, or if its value is not plausible.
     fn instant(&self) -> String {
         let raw = self.raw();
         let at = match &self.kind {
@@ -71,7 +71,7 @@ impl Expiry {
         if self.kind == Kind::Instant && self.lifetime_s == 0 {
             return at;
         }
-        // What lies outside would also overflow in the conversion, and fail the statement.
+        // A value outside would also overflow in the conversion, and fail the statement.
         let Plausible { least, below } = self.plausible();
         let lifetime_s = self.lifetime_s;
         format!(
@@ -89,10 +89,10 @@ impl Expiry {
 
     /// The value below which a session has expired at a moment (SQL of type timestamptz), in the column's own terms.
     ///
-    /// Clocks that are put back show an hour twice, and those that are put forward never show one. Counted with the
-    /// smallest of the zone's offsets around the moment, a time in either expires at its latest: two days in a year
-    /// a purge comes an hour later than it could. A day is more than any zone was ever shifted by, and is said in
-    /// hours, because a day has 23 or 25 of them in the connection's own zone.
+    /// Clocks that are put back show an hour twice, and those that are put forward skip one. The bound is counted with
+    /// the smallest of the zone's offsets around the moment, so that a time in either hour expires as late as it can:
+    /// two days in a year a purge comes an hour later than it could. A day is more than any zone was ever shifted by,
+    /// and is written in hours, because a day has 23 or 25 of them in the connection's own zone.
     pub fn bound(&self, moment: &str) -> String {
         let moment = match self.lifetime_s {
             0 => moment.to_owned(),

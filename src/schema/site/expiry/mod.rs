@@ -1,8 +1,9 @@
-//! When a session expires, and when it was last used, said once: every statement that asks has its expression from here.
+//! When a session expires, and when it was last used, defined once: every statement that asks takes its expression from
+//! here.
 //!
-//! Stores keep it as an instant, as a time of day in somebody's zone, or as a number, and a mistake in any of them
-//! deletes live sessions. So nothing is guessed, the raw column is compared with a bound that has been converted
-//! (an index on it stays of use), and what is not plausible is never purged.
+//! Stores keep it as an instant, as a clock time in some zone, or as a number, and a mistake in any of them deletes
+//! live sessions. So nothing is guessed, the raw column is compared with a converted bound (an index on it stays
+//! useful), and what is not plausible is never purged.
 
 mod expression;
 mod plausibility;
@@ -18,7 +19,7 @@ use super::{
 use crate::schema::{Column, Error, Table, Unusable};
 use crate::settings::{self, EpochUnit};
 
-/// The column that says it, and what it means.
+/// The column that holds it, and what it means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Expiry {
     /// The column.
@@ -56,7 +57,7 @@ impl Expiry {
         }))
     }
 
-    /// A column that says when a session was last used; none where that is the same one, or nobody knows.
+    /// The column that tells when a session was last used; none where that is the same column, or where none tells.
     pub(in crate::schema) async fn find_use(
         client: &impl GenericClient,
         settings: &settings::Site,

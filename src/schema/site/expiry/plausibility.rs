@@ -1,4 +1,4 @@
-//! Which values of the column can be meant.
+//! Which values of the column are plausible.
 
 use tokio_postgres::GenericClient;
 
@@ -6,9 +6,9 @@ use super::{Expiry, Kind};
 use crate::schema::{Error, Table, Unusable};
 use crate::settings::EpochUnit;
 
-/// Values that can be meant: none of these stores is older than 2000, and no session needs to live until the year 10000.
-/// A number of seconds taken for milliseconds lies before, milliseconds taken for seconds behind, and so does a duration
-/// (Symfony itself tells one from a time at ten years).
+/// Plausible values: none of these stores is older than 2000, and no session needs to live until the year 10000. A
+/// number of seconds taken for milliseconds lies before that range, milliseconds taken for seconds lie behind it, and a
+/// duration lies outside, too (Symfony itself draws the line between a duration and a time at ten years).
 pub(super) struct Plausible {
     pub(super) least: &'static str,
     pub(super) below: &'static str,
@@ -29,8 +29,8 @@ impl Expiry {
         Plausible { least, below }
     }
 
-    /// Looks at some sessions: where most of the numbers cannot be meant, the unit is wrong. A purge would delete
-    /// nothing, and nobody would know why.
+    /// Looks at some sessions: if most of the numbers are implausible, the unit is wrong. A purge would then delete
+    /// nothing, and the operator would not know why.
     pub(in crate::schema) async fn check(
         &self,
         client: &impl GenericClient,

@@ -1,4 +1,4 @@
-//! Where a session says who is logged in to it, and the triggers that see to it that this is read.
+//! Where a session tells who is logged in to it, and the triggers that make sure that this is read.
 
 mod noticed;
 mod sql;
@@ -19,7 +19,7 @@ pub enum UserSource {
     App,
     /// A column of the session table names the user.
     Column(Column),
-    /// A JSON column has the user somewhere inside.
+    /// A JSON column holds the user somewhere inside.
     Path {
         /// The column.
         column: Column,
@@ -36,7 +36,7 @@ pub enum UserSource {
 }
 
 impl UserSource {
-    /// Looks the settings up in the catalog. That they contradict each other in nothing has been checked.
+    /// Looks the settings up in the catalog. They have already been checked for contradictions.
     pub(in crate::schema) async fn find(
         client: &impl GenericClient,
         settings: &settings::Site,

@@ -41,7 +41,7 @@ impl UserSource {
         }
     }
 
-    /// Even an empty session counts: who comes into one that was seen to be opened is new to it.
+    /// Even an empty session counts: a user who comes into a session that was seen to be opened is new to it.
     fn when_opened(&self, column: &Column) -> String {
         match self {
             Self::Codec { .. } => String::new(),

@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl UserSource {
-    /// What stands in the column of a session in which nobody is logged in, as the server reads it; none where there is no
-    /// such column, or it takes no such bytes.
+    /// What the column holds for a session without a logged-in user, as the server reads it; none where there is no
+    /// such column, or where it does not take such bytes.
     pub(in crate::schema) fn blank(&self) -> Option<String> {
         match self {
             Self::App | Self::Column(_) => None,
@@ -30,9 +30,9 @@ impl UserSource {
         }
     }
 
-    /// The text that names the user of a row `s`, where SQL can tell, and whether that is a user's id at all, by the rules
-    /// of [`codec::find_in_column`]. For the trigger alone, which catches what fails here: the type json takes what jsonb
-    /// refuses, and any visitor may have it written.
+    /// The text that names the user of a row `s`, where SQL can tell, and whether that is a user's id at all, by the
+    /// rules of [`codec::find_in_column`]. Only for the trigger, which catches what fails here: the type json takes
+    /// what jsonb refuses, and any visitor may cause it to be written.
     fn user_named(&self) -> String {
         match self {
             Self::App | Self::Codec { .. } => "select null::text, false".to_owned(),
@@ -56,7 +56,7 @@ impl UserSource {
             .map_or_else(|| "null::bytea".to_owned(), quoted)
     }
 
-    /// The same as bytes, of a value `raw`: what stands there and nothing made of it. `data_of()` catches what fails here.
+    /// The same as bytes, of a value `raw`: exactly what is stored. `data_of()` catches what fails here.
     fn data_of_raw(&self) -> String {
         let (most, cut) = (codec::MAX_BYTES, codec::MAX_BYTES + 1);
         let column = match self {
@@ -86,7 +86,7 @@ impl UserSource {
     }
 }
 
-/// A database of encoding SQL_ASCII does not know what its bytes mean, and the app that wrote them does.
+/// A database of encoding SQL_ASCII does not know what its bytes mean, but the app that wrote them does.
 const AS_BYTES: &str = "pg_catalog.convert_to({text}, session_reaper.exchanged_encoding())";
 
 fn quoted(column: &Column) -> String {
