@@ -1,5 +1,5 @@
 -- Rows that arrive by replication. Ordinary triggers do not fire for them, and neither do foreign keys; our triggers do,
--- because they are enabled always (src/schema/triggers). They run in the process that applies the rows, where a failure
+-- because they are enabled always (src/schema/objects/triggers). They run in the process that applies the rows, where a failure
 -- stops the replication, so nothing of ours may fail.
 
 create or replace function session_reaper.is_replica()
@@ -54,7 +54,7 @@ comment on function session_reaper.drop_links_to_nothing(:session_key_base_type[
     'Removes the links of those of these sessions that are gone. For the functions of this schema only.';
 
 -- Ids and snapshots of the server that they come from mean nothing here. The next daemon or `migrate` gives them a meaning,
--- as for those of a dump, and every session is read then (sql/origin.sql). So nothing needs to be queued until then. Rows
+-- as for those of a dump, and every session is read then (sql/adopt.sql). So nothing needs to be queued until then. Rows
 -- that leave the queue on that server could not be found in it here either, because snapshots cannot be compared, and that
 -- would stop the replication.
 create or replace function session_reaper.note_arrival()

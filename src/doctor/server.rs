@@ -152,7 +152,7 @@ pub(super) async fn replication_role(patient: &Patient<'_>) -> Result<Vec<Opinio
             "replication.role_set",
             "",
             format!(
-                "session_replication_role is set to replica for {set_for}: passwords that are changed so fire no trigger and end nothing; reset it with alter role or alter database"
+                "session_replication_role is set to replica for {set_for}: foreign keys do not fire for its changes, and a changed password also ends the session that the app keeps; reset it with alter role or alter database"
             ),
         )
     } else if here != "origin" {
@@ -160,11 +160,11 @@ pub(super) async fn replication_role(patient: &Patient<'_>) -> Result<Vec<Opinio
             "replication.role_here",
             "",
             format!(
-                "session_replication_role is {here} on this connection: if it is so for the app, its changes fire no trigger"
+                "session_replication_role is {here} on this connection: if it is so for the app, foreign keys do not fire for its changes, and a changed password also ends the session that the app keeps"
             ),
         )
     } else {
-        ok("triggers fire for every role; rows that logical replication writes fire none")
+        ok("foreign keys fire for every role, and an app may keep a session; neither holds for rows that replication writes")
     }
 }
 

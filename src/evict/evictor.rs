@@ -153,7 +153,7 @@ impl Evictor {
         Ok(Duration::ZERO)
     }
 
-    /// Until the app or another client may have deleted a session, or a grace has passed.
+    /// Until the app or another client may have deleted a session. A grace that ends meanwhile waits as long.
     fn rest(&self, settings: &settings::Cache) -> Duration {
         Duration::from_secs(settings.poll_interval_s)
     }

@@ -1,5 +1,5 @@
 //! Links a million sessions at once: reads them in the order in which they are stored, writes their links into a table
-//! beside the one in use, and puts it in the place of that one (see `schema::built`).
+//! beside the one in use, and puts it in the place of that one (see `schema::objects::replacement`).
 //!
 //! All connections that read here see one snapshot. A session that has a user in it, and is neither linked nor in the
 //! queue, was written before the triggers came. So its user has been in it for longer than anything that the queue will

@@ -105,7 +105,7 @@ async fn roles_that_link(client: &Client) -> Result<Vec<String>, Error> {
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
-/// Distinguishes one site's names from another's. Types may change: see `keys`.
+/// Distinguishes one site's names from another's. Types may change: see `objects::key_types`.
 pub(in crate::schema) fn site_digest(site: &Site) -> String {
     let mut names = site.names();
     names.retain(|name, _| !name.ends_with("_type"));

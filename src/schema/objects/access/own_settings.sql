@@ -1,4 +1,4 @@
--- schema::access::own_settings
+-- schema::objects::access::own_settings
 -- Settings that an app makes for one transaction, made for all of them.
 with kept as (
     select pg_catalog.split_part(c.setting, '=', 1) as name,
