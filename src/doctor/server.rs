@@ -164,7 +164,9 @@ pub(super) async fn replication_role(patient: &Patient<'_>) -> Result<Vec<Opinio
             ),
         )
     } else {
-        ok("foreign keys fire for every role, and an app may keep a session; neither holds for rows that replication writes")
+        ok(
+            "foreign keys fire for every role, and an app may keep a session; neither holds for rows that replication writes",
+        )
     }
 }
 
