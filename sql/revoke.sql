@@ -79,11 +79,15 @@ comment on function session_reaper.revoke_session(:session_key_type, text) is
 -- long a key is not named: then every listener checks.
 create or replace function session_reaper.tell_revoked(revocations bigint[])
 returns void
-language sql
+language plpgsql
 security definer
 set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off
+set jit = off
 as $$
-    select pg_catalog.pg_notify(
+begin
+    perform pg_catalog.pg_notify(
         'session_revoked',
         pg_catalog.json_build_object(
             'revocation', r.id,
@@ -94,7 +98,8 @@ as $$
     from (
         select s.* from session_reaper.revocation s where s.id = any (revocations) order by s.id
     ) r
-    where pg_catalog.pg_notification_queue_usage() < 0.5
+    where pg_catalog.pg_notification_queue_usage() < 0.5;
+end
 $$;
 
 comment on function session_reaper.tell_revoked(bigint[]) is
