@@ -76,7 +76,11 @@ pub async fn link(
 async fn link_beside(target: &Target, site: &schema::Site, stop: &Stop, bar: &ProgressBar) -> bool {
     let built = bulk::build(target, site, bulk::WORTHWHILE, stop, |read| bar.inc(read));
     match built.await {
-        Ok(built) => built,
+        Ok(Ok(())) => true,
+        Ok(Err(obstacle)) => {
+            tracing::info!(reason = %obstacle, "linking page by page");
+            false
+        }
         Err(error) => {
             tracing::info!(%error, "the links could not be built beside their table; linking page by page");
             false

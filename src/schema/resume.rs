@@ -8,7 +8,7 @@ use super::{
     Error, Installed, Site, act, check, lock,
     migrate::{install, prepare},
     newest_version,
-    objects::{key_types, preconditions, triggers},
+    objects::{key_types, preconditions, retype, triggers},
     pause::step_back,
     shape,
     site::template::quote_identifier,
@@ -76,8 +76,8 @@ async fn resume_on(client: &mut Client, settings: &settings::Site) -> Result<Res
         step_back(client, &site).await?;
     }
     (resumed.without_session, resumed.without_user) = drop_links(client, &site).await?;
-    resumed.keys = key_types::adapt(client, &site).await?;
-    key_types::adapt_persistence(client, &site).await?;
+    resumed.keys = retype::adapt(client, &site).await?;
+    retype::adapt_persistence(client, &site).await?;
     resumed.installed = install(client, &site, settings).await?;
     resumed.installed.migrations = migrations;
     let readers = let_readers(client).await?;

@@ -25,6 +25,8 @@ use crate::{
     },
 };
 
+pub use crate::schema::objects::replacement::Obstacle;
+
 /// With fewer sessions than this, no operator has to wait for pages.
 pub const WORTHWHILE: i64 = 50_000;
 
@@ -34,8 +36,8 @@ const CONNECTIONS: usize = 4;
 /// Well within the time that the server lets a transaction be idle.
 const AWAKE_EVERY: Duration = Duration::from_secs(1);
 
-/// Links the sessions that are not linked yet, if there are at least so many and nothing is in the way. Returns false
-/// if it did not, and then nothing has changed. Reports how many were read, as it reads them.
+/// Links the sessions that are not linked yet, if there are at least so many and nothing is in the way. Returns what was
+/// in the way otherwise, and then nothing has changed. Reports how many were read, as it reads them.
 ///
 /// # Errors
 /// A role that is not the owner, a lock that cannot be had, a database that cannot be reached. Nothing has changed
@@ -46,18 +48,19 @@ pub async fn build(
     least: i64,
     stop: &Stop,
     has_read: impl Fn(u64),
-) -> Result<bool, Error> {
-    // Where a trigger links, it notes nothing in the queue, so the queue does not tell who has left a session.
+) -> Result<Result<(), Obstacle>, Error> {
+    // Where a trigger links, it notes nothing in the queue.
     if !matches!(site.user_source, UserSource::Codec { .. }) {
-        return Ok(false);
+        return Ok(Err(Obstacle::Trigger));
     }
     let (holder, client) = (connect(target).await?, connect(target).await?);
     if !replacement::claim(&holder).await? {
-        return Ok(false);
+        return Ok(Err(Obstacle::Schema));
     }
     replacement::drop_left_overs(&client).await?;
-    let Some(blocks) = replacement::may_be(&client, site, least).await? else {
-        return Ok(false);
+    let blocks = match replacement::may_be(&client, site, least).await? {
+        Ok(blocks) => blocks,
+        Err(obstacle) => return Ok(Err(obstacle)),
     };
     let building = Building {
         database: target.database()?,
@@ -68,13 +71,13 @@ pub async fn build(
         has_read,
     };
     let built = building.build(&holder, &client).await;
-    if !matches!(built, Ok(true)) {
+    if !matches!(built, Ok(Ok(()))) {
         let _ = holder.batch_execute("rollback").await;
     }
     // The table that was replaced, or the new one that was not put in its place.
     let dropped = replacement::drop_left_overs(&client).await;
     let built = built?;
-    if built {
+    if built.is_ok() {
         dropped?;
         // Or the pages would look every link up in the table itself.
         client
@@ -115,7 +118,7 @@ struct Building<'a, F> {
 impl<F: Fn(u64)> Building<'_, F> {
     /// "holder" has the transaction that keeps others off, and that puts the table in its place. If it were lost,
     /// others might have drained meanwhile, and the new table would be of no use.
-    async fn build(&self, holder: &Client, client: &Client) -> Result<bool, Error> {
+    async fn build(&self, holder: &Client, client: &Client) -> Result<Result<(), Obstacle>, Error> {
         let (snapshot, all) = replacement::begin(holder, self.site).await?;
         let built = async {
             replacement::create(client).await?;
@@ -129,11 +132,14 @@ impl<F: Fn(u64)> Building<'_, F> {
             built = built => built?,
             lost = stay_awake(holder) => match lost? {},
         };
-        if !is_built || !replacement::put_in_place(holder, client, self.site, &self.blocks).await? {
-            return Ok(false);
+        if !is_built {
+            return Ok(Err(Obstacle::Stopped));
         }
-        holder.batch_execute("commit").await?;
-        Ok(true)
+        let placed = replacement::put_in_place(holder, client, self.site, &self.blocks).await?;
+        if placed.is_ok() {
+            holder.batch_execute("commit").await?;
+        }
+        Ok(placed)
     }
 
     /// False if it was stopped.

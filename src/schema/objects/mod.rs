@@ -10,5 +10,6 @@ pub(super) mod key_types;
 mod outgrown;
 pub(super) mod preconditions;
 pub(crate) mod replacement;
+pub(super) mod retype;
 pub(super) mod rights;
 pub(super) mod triggers;

@@ -4,9 +4,13 @@
 //! Whatever interrupts it, the table that others see is the old one or the new one. It may leave over a table that
 //! nothing looks at; every command that changes the schema takes that away.
 
+mod obstacle;
+
 use tokio_postgres::Client;
 
 use super::{foreign_keys, functions, preconditions};
+pub use obstacle::Obstacle;
+
 use crate::schema::{Error, LOCK_CLASS, Site, lock, site::catalog, state, turn::MIGRATING_LOCK};
 
 /// The new table while it is being built, and the old one after it has been replaced. `create.sql` and the others know
@@ -46,12 +50,18 @@ pub async fn claim(client: &Client) -> Result<bool, Error> {
 
 /// Whether it can be built here and is worth it: at least so many sessions to link, and few that are linked or queued.
 /// Refuses a role that could not finish it.
-pub async fn may_be(client: &Client, site: &Site, least: i64) -> Result<Option<Blocks>, Error> {
+pub async fn may_be(
+    client: &Client,
+    site: &Site,
+    least: i64,
+) -> Result<Result<Blocks, Obstacle>, Error> {
     preconditions::check(client, site).await?;
     catalog::require_no_row_security(client, &site.sessions).await?;
-    // Another release, or other settings, have another view.
-    if !functions::differing(client, site).await?.is_empty() || !is_replaceable(client).await? {
-        return Ok(None);
+    if !functions::differing(client, site).await?.is_empty() {
+        return Ok(Err(Obstacle::Functions));
+    }
+    if !is_replaceable(client).await? {
+        return Ok(Err(Obstacle::Dependent));
     }
     #[expect(
         clippy::cast_precision_loss,
@@ -59,15 +69,18 @@ pub async fn may_be(client: &Client, site: &Site, least: i64) -> Result<Option<B
     )]
     let least = least as f64;
     let row = client
-        .query_opt(
+        .query_one(
             include_str!("replacement/may_be.sql"),
             &[&site.sessions.oid, &least, &MOST_MOVED, &RANGE_BLOCKS],
         )
         .await?;
-    Ok(row.map(|row| Blocks {
-        in_range: row.get(0),
-        links: row.get(1),
-    }))
+    Ok(match row.get(2) {
+        None => Ok(Blocks {
+            in_range: row.get(0),
+            links: row.get(1),
+        }),
+        Some(name) => Err(Obstacle::called(name)),
+    })
 }
 
 /// Takes away what an interrupted run may have left: the foreign keys first, one of the site's tables at a time.
@@ -137,14 +150,14 @@ async fn is_replaceable(client: &Client) -> Result<bool, Error> {
 }
 
 /// Puts the new table in the place of the old one, within the transaction that "holder" has open. Since before the
-/// first session was read, that transaction has kept the queue from being read and revocations from settling. False if
-/// the old table must not be replaced; then, and if this fails, nothing has happened.
+/// first session was read, that transaction has kept the queue from being read and revocations from settling. Returns
+/// what is in the way, if the old table must not be replaced; then, and if this fails, nothing has happened.
 pub async fn put_in_place(
     holder: &Client,
     other: &Client,
     site: &Site,
     blocks: &Blocks,
-) -> Result<bool, Error> {
+) -> Result<Result<(), Obstacle>, Error> {
     holder.batch_execute("savepoint swap").await?;
     for attempt in 0..lock::LOCK_TRIES {
         lock::wait_for_turn(holder, &[], attempt).await?;
@@ -161,7 +174,7 @@ pub async fn put_in_place(
     })
 }
 
-async fn swap(client: &Client, site: &Site) -> Result<bool, Error> {
+async fn swap(client: &Client, site: &Site) -> Result<Result<(), Obstacle>, Error> {
     client
         .batch_execute(&site.render(include_str!("replacement/lock.sql")))
         .await?;
@@ -173,12 +186,15 @@ async fn swap(client: &Client, site: &Site) -> Result<bool, Error> {
             &[&MOST_MOVED],
         )
         .await?;
-    if !few.get::<_, bool>(0) || !is_replaceable(client).await? {
-        return Ok(false);
+    if !few.get::<_, bool>(0) {
+        return Ok(Err(Obstacle::Linked));
+    }
+    if !is_replaceable(client).await? {
+        return Ok(Err(Obstacle::Dependent));
     }
     client
         .batch_execute(include_str!("replacement/swap.sql"))
         .await?;
     client.batch_execute(&functions::view(site)).await?;
-    Ok(true)
+    Ok(Ok(()))
 }

@@ -2,7 +2,7 @@
 //! does meanwhile, or none.
 
 use session_reaper::{
-    link::bulk,
+    link::bulk::{self, Obstacle},
     process::shutdown::Stop,
     schema,
     settings::{Settings, Site},
@@ -47,7 +47,7 @@ impl Before {
     }
 }
 
-async fn try_to_build(database: &Database) -> Result<bool, schema::Error> {
+async fn try_to_build(database: &Database) -> Result<Result<(), Obstacle>, schema::Error> {
     let client = database.connect().await;
     let site = schema::check(&client, &Site::default()).await.unwrap();
     let target = database.target();
@@ -55,7 +55,7 @@ async fn try_to_build(database: &Database) -> Result<bool, schema::Error> {
 }
 
 async fn build(database: &Database) -> bool {
-    try_to_build(database).await.unwrap()
+    try_to_build(database).await.unwrap().is_ok()
 }
 
 /// Builds, and does something else while that waits for a lock which somebody else holds: on one of the site's tables,
@@ -420,7 +420,7 @@ async fn sessions_that_move_all_the_time_are_linked_once() {
         built
     };
     let (built, _) = tokio::join!(build_it, movers);
-    assert!(built.unwrap());
+    assert_eq!(built.unwrap(), Ok(()));
     assert_eq!(links(&database).await, 2001);
 }
 
@@ -517,7 +517,8 @@ async fn where_the_site_holds_on_to_the_table_links_are_made_page_by_page() {
         let database = &before.database;
         database.batch_execute(obstacle).await.unwrap();
         let shape_before = shape(database).await;
-        assert!(!build(database).await, "{obstacle}");
+        let built = try_to_build(database).await.unwrap();
+        assert_eq!(built, Err(Obstacle::Dependent), "{obstacle}");
         assert_eq!(shape(database).await, shape_before);
         assert_eq!(links(database).await, 0);
         read_the_rest(database).await;
@@ -633,7 +634,7 @@ async fn sessions_whose_user_stands_in_a_column_are_linked_page_by_page() {
     let site = schema::check(&client, &settings).await.unwrap();
     let target = database.target();
     let built = bulk::build(&target, &site, 1, &Stop::default(), |_| ()).await;
-    assert!(!built.unwrap());
+    assert_eq!(built.unwrap(), Err(Obstacle::Trigger));
 }
 
 #[tokio::test]

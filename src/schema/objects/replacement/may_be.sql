@@ -1,9 +1,18 @@
 -- schema::objects::replacement::may_be
--- How many blocks of the session table make one range, and which table is replaced; no row if pages are the better way.
+-- How many blocks of the session table make one range, which table is replaced, and why pages are the better way, if they are.
 select
     -- Large data are in a separate table, and a range with these must not take longer than a statement may.
     greatest(1, least($4::bigint, $4 * 4 * pg_catalog.pg_relation_size(s.oid) / greatest(1, pg_catalog.pg_table_size(s.oid)))),
-    'session_reaper.user_session'::pg_catalog.regclass::oid
+    'session_reaper.user_session'::pg_catalog.regclass::oid,
+    case
+        when t.complete or session_reaper.is_paused() then 'nothing'
+        -- While the queue is full and takes nothing more, it does not show which sessions have changed hands.
+        when session_reaper.is_queue_full() then 'queue'
+        -- Only an ordinary table can be read by the place of its rows.
+        when s.relkind <> 'r' or s.relam <> (select a.oid from pg_catalog.pg_am a where a.amname = 'heap') then 'storage'
+        when e.sessions < $2::float8 then 'few'
+        when k.rows > $3 or k.rows * 10 >= e.sessions or q.rows > $3 then 'linked'
+    end
 from session_reaper.backfill t
 cross join pg_catalog.pg_class s
 cross join lateral (
@@ -16,13 +25,3 @@ cross join lateral (
         from session_reaper.drain r
         cross join lateral session_reaper.pending_since(r.drained_to, $3::integer + 1) u) counted) q
 where s.oid = $1
-  and not t.complete
-  and not session_reaper.is_paused()
-  -- While the queue is full and takes nothing more, it does not show which sessions have changed hands.
-  and not session_reaper.is_queue_full()
-  and e.sessions >= $2::float8
-  and k.rows <= $3 and k.rows * 10 < e.sessions
-  and q.rows <= $3
-  -- Only an ordinary table can be read by the place of its rows.
-  and s.relkind = 'r'
-  and s.relam = (select a.oid from pg_catalog.pg_am a where a.amname = 'heap')
