@@ -118,7 +118,7 @@ async fn converse(
                 .read_until(b'\n', &mut line)
                 .await
                 .map_err(|error: io::Error| Failure::of_io(&error))?;
-            check(&line)?;
+            confirm(&line)?;
         }
         Ok(reader.into_inner())
     };
@@ -126,7 +126,7 @@ async fn converse(
     Ok(reader.unsplit(writer))
 }
 
-fn check(reply: &[u8]) -> Result<(), Failure> {
+fn confirm(reply: &[u8]) -> Result<(), Failure> {
     match reply {
         b"DELETED\r\n" | b"NOT_FOUND\r\n" => Ok(()),
         reply if reply.ends_with(b"\n") => Err(Failure::Refuses),

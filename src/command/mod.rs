@@ -92,7 +92,7 @@ fn try_execute(arguments: &Arguments) -> Result<ExitCode, Failure> {
     // A reload reads neither the connection string nor the keys again, and systemd does not hand credentials to the check
     // that goes before it.
     if matches!(arguments.command, Command::Run { check: true }) {
-        return match watchdog::check(&settings.listen, &environment) {
+        return match watchdog::require_room(&settings.listen, &environment) {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(error) => Err(Failure::Setting(error.into())),
         };

@@ -21,7 +21,7 @@ pub async fn run(
     settings: Settings,
     target: Target,
 ) -> Result<ExitCode, Failure> {
-    watchdog::check(&settings.listen, &Environment::of_process())
+    watchdog::require_room(&settings.listen, &Environment::of_process())
         .map_err(|error| Failure::Setting(error.into()))?;
     // Other commands fail at once; this one would wait.
     target
@@ -49,7 +49,7 @@ pub async fn run(
         read_settings: Box::new(move || {
             let environment = Environment::of_process();
             let settings = settings::load(config.as_deref(), &environment)?;
-            watchdog::check(&settings.listen, &environment)?;
+            watchdog::require_room(&settings.listen, &environment)?;
             Ok(settings)
         }),
     };

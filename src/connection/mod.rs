@@ -10,8 +10,8 @@ mod parameters;
 mod passfile;
 mod pool;
 pub mod prepared;
-mod session;
 mod source;
+mod startup;
 mod statement;
 mod target;
 mod tls;
@@ -43,13 +43,13 @@ impl Target {
 
     /// The same for a connection that only listens: the server ends it by itself after this time of silence.
     pub async fn connect_idle(&self, at_most: Duration) -> Result<(Client, Connection), Error> {
-        let options = format!("{} {}", self.options, session::idle_option(at_most));
+        let options = format!("{} {}", self.options, startup::idle_option(at_most));
         self.connect_with(&options).await
     }
 
     /// The same for a connection on which nothing may take longer than this: the client that asked has left by then.
     pub async fn connect_briefly(&self, at_most: Duration) -> Result<(Client, Connection), Error> {
-        let options = format!("{} {}", self.options, session::statement_option(at_most));
+        let options = format!("{} {}", self.options, startup::statement_option(at_most));
         self.connect_with(&options).await
     }
 

@@ -10,10 +10,7 @@ use crate::{
     link::{linker::Linker, stale_hashes::Verifier},
     policy::enforcer::Enforcer,
     process::{fitness::Fitness, repeated::Repeated, service_manager::Supervisor},
-    purge::{
-        purger::Purger,
-        schedule::{ScheduledPurger, ring_on_schedule},
-    },
+    purge::{purger::Purger, schedule::ring_on_schedule, scheduled::ScheduledPurger},
     revoke::{
         listener::Listener,
         requester::{self, Refused, Requester},

@@ -76,7 +76,7 @@ pub(super) async fn notifications(patient: &Patient<'_>) -> Result<Vec<Opinion>,
     let begun = Instant::now();
     let token = format!("doctor-{:016x}", fastrand::u64(..));
     let sent = timeout(PATIENCE, async {
-        listening.check().await?;
+        listening.round_trip().await?;
         send_token(patient.client, &token, None).await
     })
     .await

@@ -4,3 +4,4 @@ mod batch;
 mod pruning;
 pub mod purger;
 pub mod schedule;
+pub mod scheduled;

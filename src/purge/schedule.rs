@@ -3,8 +3,6 @@
 //! The scheduler overlaps runs, ticks twice a second and may start a job after it has been shut down. So all
 //! that its job does is ring the purger's bell; the purger is one task, and runs cannot overlap.
 
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
 use croner::{
     Cron,
@@ -12,11 +10,9 @@ use croner::{
 };
 use tokio_cron_scheduler::{Job, JobScheduler, JobSchedulerError};
 
-use super::purger::Purger;
 use crate::{
-    connection::{Database, Error},
     process::shutdown::Stop,
-    worker::{InForce, Worker, bell::Bell},
+    worker::{InForce, bell::Bell},
 };
 
 /// Rings the bell at every time of the schedule, until the settings bring another one.
@@ -53,7 +49,7 @@ async fn start(schedule: &str, bell: &Bell) -> Result<JobScheduler, JobScheduler
 }
 
 /// The last time of the schedule that is not after `now`.
-fn last_tick(schedule: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+pub(super) fn last_tick(schedule: &str, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
     let schedule = parse(schedule)?;
     schedule.find_previous_occurrence(&now, true).ok()
 }
@@ -71,59 +67,6 @@ fn parse(schedule: &str) -> Option<Cron> {
         .dom_and_dow(true)
         .build();
     parser.parse(schedule).ok()
-}
-
-/// Purges at the times of the schedule; see the module.
-pub struct ScheduledPurger {
-    /// What purges.
-    pub purger: Purger,
-    /// What it works on.
-    pub database: Database,
-    /// When, how much and how fast.
-    pub settings: InForce,
-    /// Ends a pass between two batches.
-    pub stop: Stop,
-    /// A time was taken, and its purge has failed so far. It is tried again, and stays a failure until it works.
-    pub owed: bool,
-}
-
-impl Worker for ScheduledPurger {
-    const NAME: &'static str = "purger";
-    const TASK: &'static str = "purge";
-
-    /// Also looks without being rung, because a time that passed while no daemon ran has to be made up for.
-    async fn run_once(&mut self) -> Result<Duration, Error> {
-        let settings = self.settings.now();
-        let rest = Duration::from_secs(3600);
-        let Some(tick) = last_tick(&settings.purge.schedule, Utc::now()) else {
-            return Ok(rest);
-        };
-        let claimed = self.purger.claim(tick.timestamp()).await?;
-        if !claimed && !self.owed {
-            return Ok(rest);
-        }
-        self.owed = true;
-        let report = self
-            .purger
-            .purge(&settings.purge, &self.stop, |_| {})
-            .await?;
-        self.purger.remember(&report).await?;
-        self.owed = false;
-        if report.sessions > 0 || report.revocations > 0 {
-            tracing::info!(
-                sessions = report.sessions,
-                revocations = report.revocations,
-                batches = report.batches,
-                duration_ms = u64::try_from(report.duration.as_millis()).unwrap_or(u64::MAX),
-                "purged"
-            );
-        }
-        Ok(rest)
-    }
-
-    fn database(&self) -> &Database {
-        &self.database
-    }
 }
 
 #[cfg(test)]

@@ -131,7 +131,7 @@ impl Listener {
         let sent = timeout(self.heartbeat_every(), async {
             // Before the token is sent: a pooler in transaction mode could deliver the token into this round trip, and
             // can no longer once this has ended.
-            connection.check().await?;
+            connection.round_trip().await?;
             self.send(&token, quiet.as_ref()).await
         })
         .await

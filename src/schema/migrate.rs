@@ -93,7 +93,7 @@ async fn migrate_on(
 
 /// Refuses a role that could not finish the job, and takes away what an interrupted `link` may have left.
 pub(super) async fn prepare(client: &Client, site: &Site) -> Result<(), Error> {
-    preconditions::check(client, site).await?;
+    preconditions::require(client, site).await?;
     replacement::drop_left_overs(client).await?;
     // The functions run as the role that migrates.
     for table in [&site.sessions, &site.users] {

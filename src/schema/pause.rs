@@ -38,7 +38,7 @@ async fn pause_on(client: &mut Client, settings: &settings::Site) -> Result<(Pau
     }
     let site = Site::inspect(client, settings).await?;
     check::same_site(client, &site).await?;
-    preconditions::check(client, &site).await?;
+    preconditions::require(client, &site).await?;
     // What resume would refuse is refused now: a site that stays paused is open.
     let settings = check::with_installed_roles(client, settings).await?;
     check::forgets_nothing(client, &settings).await?;

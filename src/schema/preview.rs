@@ -25,7 +25,7 @@ pub async fn preview(target: &Target, settings: &settings::Site) -> Result<Strin
 async fn preview_on(client: &Client, settings: &settings::Site) -> Result<String, Error> {
     let site = Site::inspect(client, settings).await?;
     state::not_newer(client).await?;
-    preconditions::check(client, &site).await?;
+    preconditions::require(client, &site).await?;
     let mut sql = String::new();
     let version = state::installed_version(client).await?;
     let migrations = shape::pending(version);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::host::{self, Host, Place};
 use super::parameters::Parameters;
-use super::{Error, session, source, tls};
+use super::{Error, source, startup, tls};
 use crate::settings::{Database, Environment};
 use completing::complete;
 
@@ -60,7 +60,7 @@ impl Target {
             patience,
             statement_timeout: Duration::from_secs(settings.statement_timeout_s),
             pool_size: settings.pool_size,
-            options: session::options(settings.statement_timeout_s),
+            options: startup::options(settings.statement_timeout_s),
             tries_in_any_order,
             description: describe(&parameters, &places),
             is_given,

@@ -30,7 +30,7 @@ use super::parameters::Parameters;
 use crate::settings::Environment;
 use certificates::Roots;
 use mode::Mode;
-use verifier::{Trusted, Verifier};
+use verifier::{CertificateVerifier, Trusted};
 
 /// What connections to servers other than PostgreSQL insist on: a certificate that is for the requested host and that a
 /// file or the system vouches for.
@@ -162,7 +162,7 @@ fn builder(
     provider: Arc<CryptoProvider>,
     trusted: Option<Trusted>,
 ) -> Result<ConfigBuilder<ClientConfig, WantsClientCert>, Error> {
-    let verifier = Verifier {
+    let verifier = CertificateVerifier {
         trusted,
         algorithms: provider.signature_verification_algorithms,
     };

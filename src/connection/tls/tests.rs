@@ -33,7 +33,7 @@ fn options(mode: &str, root: Option<&str>) -> Options {
 
 fn accepts_at(now: u64, options: &Options, shown: &str, name: &str) -> bool {
     let mode = Mode::read(options.mode.as_deref(), options.root.as_deref()).unwrap();
-    let verifier = Verifier {
+    let verifier = CertificateVerifier {
         trusted: options.trusted(mode).unwrap(),
         algorithms: ring::default_provider().signature_verification_algorithms,
     };

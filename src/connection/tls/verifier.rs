@@ -21,7 +21,7 @@ use super::x509::{bad_encoding, read};
 /// Insists that the server holds the key of the certificate that it shows, so that the encryption is for the server that
 /// showed it. Where something is trusted, also insists that this vouches for the certificate.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct CertificateVerifier {
     pub trusted: Option<Trusted>,
     pub algorithms: WebPkiSupportedAlgorithms,
 }
@@ -61,7 +61,7 @@ impl Trusted {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

@@ -7,7 +7,7 @@ use crate::settings::{self, Environment, Listen};
 ///
 /// # Errors
 /// Names the setting and the longest time that will do.
-pub fn check(listen: &Listen, environment: &Environment) -> Result<(), settings::Error> {
+pub fn require_room(listen: &Listen, environment: &Environment) -> Result<(), settings::Error> {
     let own = std::process::id().to_string();
     // The variables are inherited by programs that are not watched themselves.
     if environment

@@ -22,7 +22,7 @@ pub async fn check_direct(target: &Target, patience: Duration) -> Result<(), Err
     let driver = tokio::spawn(connection);
     let token = format!("{:016x}", fastrand::u64(..));
     // As in the heartbeat: once this round trip has ended, a pooler cannot deliver the token into it.
-    listening.check().await?;
+    listening.round_trip().await?;
     let sent = send_token(&client, &token, None).await?;
     drop(client);
     let _ = driver.await;

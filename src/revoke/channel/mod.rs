@@ -118,7 +118,7 @@ impl Listening {
     }
 
     /// A round trip that returns no row: an unread row would hold up the notifications behind it.
-    pub async fn check(&self) -> Result<(), Error> {
+    pub async fn round_trip(&self) -> Result<(), Error> {
         Ok(self.client.check_connection().await?)
     }
 

@@ -7,7 +7,7 @@ use crate::schema::{Error, Site};
 use crate::settings;
 
 /// Refuses a role that would get stuck half-way: it would leave a schema behind that the right role cannot use.
-pub async fn check(client: &Client, site: &Site) -> Result<(), Error> {
+pub async fn require(client: &Client, site: &Site) -> Result<(), Error> {
     let triggers = triggers::wanted(site);
     let watched = triggers.iter().map(|trigger| trigger.table);
     let tables: Vec<u32> = [&site.sessions, &site.users]
@@ -17,7 +17,7 @@ pub async fn check(client: &Client, site: &Site) -> Result<(), Error> {
         .collect();
     let foreign = client
         .query_opt(
-            "-- schema::objects::preconditions::check
+            "-- schema::objects::preconditions::require
             select current_user::text, o.what, pg_catalog.pg_get_userbyid(o.owner)::text
             from (
                 select 1, n.nspname || '.' || c.relname, c.relowner

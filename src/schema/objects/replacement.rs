@@ -55,7 +55,7 @@ pub async fn may_be(
     site: &Site,
     least: i64,
 ) -> Result<Result<Blocks, Obstacle>, Error> {
-    preconditions::check(client, site).await?;
+    preconditions::require(client, site).await?;
     catalog::require_no_row_security(client, &site.sessions).await?;
     if !functions::differing(client, site).await?.is_empty() {
         return Ok(Err(Obstacle::Functions));

@@ -1,4 +1,4 @@
-//! What every connection of the daemon starts with, whether it is pooled or listens.
+//! The server's settings that every connection of ours starts with, whether it is pooled or listens.
 
 use std::time::Duration;
 
