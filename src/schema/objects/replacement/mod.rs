@@ -70,7 +70,7 @@ pub async fn may_be(
     let least = least as f64;
     let row = client
         .query_one(
-            include_str!("replacement/may_be.sql"),
+            include_str!("may_be.sql"),
             &[&site.sessions.oid, &least, &MOST_MOVED, &RANGE_BLOCKS],
         )
         .await?;
@@ -99,7 +99,7 @@ pub async fn drop_left_overs(client: &Client) -> Result<(), Error> {
 pub async fn begin(client: &Client, site: &Site) -> Result<(String, i64), Error> {
     client.batch_execute("set lock_timeout = '3s'").await?;
     client
-        .batch_execute(include_str!("replacement/begin.sql"))
+        .batch_execute(include_str!("begin.sql"))
         .await?;
     let row = client
         .query_one(
@@ -115,7 +115,7 @@ pub async fn begin(client: &Client, site: &Site) -> Result<(String, i64), Error>
 /// Makes the new table, empty and without anything that would slow down filling it.
 pub async fn create(client: &Client) -> Result<(), Error> {
     client
-        .batch_execute(include_str!("replacement/create.sql"))
+        .batch_execute(include_str!("create.sql"))
         .await?;
     Ok(())
 }
@@ -125,7 +125,7 @@ pub async fn create(client: &Client) -> Result<(), Error> {
 pub async fn complete(client: &Client, site: &Site) -> Result<(), Error> {
     let built = LEFT_OVERS[0];
     client
-        .batch_execute(include_str!("replacement/index.sql"))
+        .batch_execute(include_str!("index.sql"))
         .await?;
     // Both are added before links that lead nowhere are looked for: from then on, deleting a session or a user takes
     // the link along.
@@ -136,7 +136,7 @@ pub async fn complete(client: &Client, site: &Site) -> Result<(), Error> {
         reference.validate(client, built).await?;
     }
     client
-        .batch_execute(include_str!("replacement/complete.sql"))
+        .batch_execute(include_str!("complete.sql"))
         .await?;
     Ok(())
 }
@@ -144,7 +144,7 @@ pub async fn complete(client: &Client, site: &Site) -> Result<(), Error> {
 /// Whether nothing depends on the old table in a way that the new one could not take over.
 async fn is_replaceable(client: &Client) -> Result<bool, Error> {
     let row = client
-        .query_one(include_str!("replacement/is_replaceable.sql"), &[])
+        .query_one(include_str!("is_replaceable.sql"), &[])
         .await?;
     Ok(row.get(0))
 }
@@ -176,7 +176,7 @@ pub async fn put_in_place(
 
 async fn swap(client: &Client, site: &Site) -> Result<Result<(), Obstacle>, Error> {
     client
-        .batch_execute(&site.render(include_str!("replacement/lock.sql")))
+        .batch_execute(&site.render(include_str!("lock.sql")))
         .await?;
     // Once more: only now can no other transaction add anything.
     let few = client
@@ -193,7 +193,7 @@ async fn swap(client: &Client, site: &Site) -> Result<Result<(), Obstacle>, Erro
         return Ok(Err(Obstacle::Dependent));
     }
     client
-        .batch_execute(include_str!("replacement/swap.sql"))
+        .batch_execute(include_str!("swap.sql"))
         .await?;
     client.batch_execute(&functions::view(site)).await?;
     Ok(Ok(()))
