@@ -1,10 +1,10 @@
--- Asking for a backfill, which reads all sessions for their users again; and how old a session counts that only the
--- backfill finds.
+-- Asking for a backfill, which reads all sessions for their users again; and the age that counts for a session that only
+-- the backfill finds.
 
 -- A change settles only once every older session has been found: linked, or in the queue. So a session that was written
 -- while nothing was noted, and is found later, is younger than every change that has settled by now (P2). It may be older
 -- than the other changes: those whose transactions are still waited for, those whose wait was cut short, and those that
--- commit later (P1). The snapshot names a hundred of these; it counts as not having seen anything beyond the last one.
+-- commit later (P1). The snapshot lists at most a hundred of these; all later ones count as unseen.
 create or replace function session_reaper.age_of_unnoted(out begun_at timestamptz, out snapshot pg_snapshot)
 language sql
 stable
@@ -63,16 +63,16 @@ comment on function session_reaper.least_age() is
     'How old a session counts if it is not known when its user logged in.';
 
 -- After the installation, and whenever writes were not noted, every session has to be read. The transaction that attaches
--- the triggers asks for this, and waits for all writers: what they wrote before is in the table, what they write afterwards
--- is in the queue. A session found this way may be older than every change, unless all sessions had been read until a pause
--- began, the queue ran full, the links were lost or a write could not be noted.
+-- the triggers asks for this, and waits for all writers: what they wrote before is in the table, what they write
+-- afterwards is in the queue. A session found this way counts as older than every change. Only if all sessions had been
+-- read before the gap (a pause, a full queue, lost links, a write that could not be noted) is its age bounded.
 create or replace function session_reaper.backfill_again(why text)
 returns void
 language sql
 security definer
 set search_path = pg_catalog, pg_temp
 as $$
-    -- In this order: a daemon that cuts pages holds that row, and a daemon that reads a page never waits for it.
+    -- First this row, then the pages: a daemon that cuts pages holds it, and a daemon that reads a page never waits for it.
     update session_reaper.backfill t
     set (least_begun_at, least_snapshot) = (
             -- A backfill that had not finished keeps the age from when it was first asked for.

@@ -332,7 +332,7 @@ begin
     if asked.state = 'settled' and not is_there then
         update session_reaper.canary c
         set finished_at = pg_catalog.clock_timestamp(), succeeded_at = pg_catalog.clock_timestamp(), own_session = null,
-            -- The look that found the session gone may have come after the revocation had settled, without seeing that yet.
+            -- The session may be found gone only after the settling, by a look that still read the old state.
             gone_s = session_reaper.seconds_after(asked.at, least(run.gone_at, asked.settled_at)),
             settled_s = session_reaper.seconds_after(asked.at, asked.settled_at),
             failed_stage = null, failed_sqlstate = null;

@@ -1,14 +1,14 @@
 -- Which of a user's many changes decide about a session. However often users change their passwords or ask for their
 -- sessions to end, checking one session must cost the same: no batch grows with a history.
 
--- A session is older than a change that it did not see, or that came after its login had begun (sql/verdict.sql). So every
--- change that can end it was stamped since then, or made by a transaction that its snapshot may not have seen. The first
--- such change ends it, unless the app has asked to keep the session. This finds only swept revocations: one that has not
--- been swept finds the link itself.
+-- A session is older than a change that it did not see, or that came after its login had begun (sql/verdict.sql). So
+-- every change that can end it was stamped after the login had begun, or made by a transaction that its snapshot may not
+-- have seen. The first such change ends it, unless the app has asked to keep the session. This finds only swept
+-- revocations: one that has not been swept finds the link itself.
 --
--- Each half can use only one index, whatever the statistics say, because it does not imply the other index's condition. The
--- collation is that of the index; without it, both keys together would decide the collation. This function has no settings,
--- so that PostgreSQL can inline it into the statements that call it.
+-- Each branch of the union implies the condition of one index only, so the planner cannot choose another one. The
+-- collation is that of the index; without it, both keys together would decide the collation. This function has no
+-- settings, so that PostgreSQL can inline it into the statements that call it.
 create or replace function session_reaper.deciding(
     of_user :user_key_type, session_key :session_key_base_type, xid xid8, begun_at timestamptz, seen pg_snapshot)
 returns setof bigint

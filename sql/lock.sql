@@ -2,10 +2,10 @@
 --
 -- These functions are planned as nested loops through indexes, whatever the statistics say. The statistics may date from
 -- when a table was still empty: reading it whole for each of 10,000 revocations then looks cheap (tried: the commit of a
--- bulk change took 150 s instead of 6 s). With such plans, the estimates make JIT compilation look worthwhile, which it is
--- not. And one plan is kept for all calls: planning anew took longer than ending a user's sessions. That setting also
--- applies to PostgreSQL's own statement behind a foreign key, which was planned anew for each session. Row security, where
--- a site has it, has to fail here rather than hide sessions.
+-- bulk change took 150 s instead of 6 s). With such plans, the estimates make JIT compilation look worthwhile, which it
+-- is not. And one plan is kept for all calls: planning anew took longer than ending a user's sessions. plan_cache_mode
+-- also applies to PostgreSQL's own statement behind a foreign key, which was planned anew for each session. Row security,
+-- where a site has it, has to fail here rather than hide sessions.
 
 create or replace function session_reaper.lock_sessions(keys :session_key_base_type[])
 returns :session_key_base_type[]
@@ -125,7 +125,7 @@ comment on function session_reaper.still_condemned(:session_key_base_type[], :se
 -- What almost every session goes through: one statement locks its link and compares it with its change. A link that was
 -- changed before it could be locked is compared as it is now (P2). A transaction that writes a session holds it until it
 -- commits, and these sessions are locked, so all their pending rows are visible. They are looked at before the links: a
--- linker that reads one in between has written the link by the time it takes the row off the queue.
+-- linker writes the link before it removes the row, so one of the two is always seen.
 create or replace function session_reaper.lock_condemned(
     locked :session_key_base_type[], keys :session_key_base_type[], owners bigint[])
 returns table (session_key :session_key_base_type, revocation_id bigint, user_id :user_key_type)

@@ -11,8 +11,8 @@ use super::{
 };
 use crate::connection::{Error, Target};
 
-/// Refuses a pooler in transaction mode. It is found out as by the listener: what another connection sends does not
-/// arrive.
+/// Refuses a pooler in transaction mode. Finds it as the listener does: a token that is sent on another connection does
+/// not arrive.
 ///
 /// # Errors
 /// That a pooler is in between, or that the database cannot be reached.
@@ -21,7 +21,7 @@ pub async fn check_direct(target: &Target, patience: Duration) -> Result<(), Err
     let (client, connection) = target.connect().await?;
     let driver = tokio::spawn(connection);
     let token = format!("{:016x}", fastrand::u64(..));
-    // As in the heartbeat: once this round trip has ended, a pooler cannot deliver the token into it.
+    // Before the token is sent, so that a pooler cannot deliver it during this round trip.
     listening.round_trip().await?;
     let sent = send_token(&client, &token, None).await?;
     drop(client);

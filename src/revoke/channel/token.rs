@@ -10,16 +10,16 @@ pub enum Sent {
     /// It has to arrive.
     OnItsWay(Option<Quiet>),
     /// It was not sent, because nothing was written since the last token that was sent: even if the connection has gone
-    /// deaf since, it has missed nothing. A notification takes a transaction id and is written to the WAL, and an idle
-    /// server should write nothing.
+    /// deaf since, it has missed nothing. Sending it would take a transaction id and write to the WAL, which an idle
+    /// server should not do.
     Needless,
     /// The server's notification queue is running full, because some session listens and does not read. Another
     /// notification would fail, and that would tell nothing about this connection.
     NoRoom,
 }
 
-/// The transaction id that comes next as long as nothing is written, after a token that was sent while nothing else
-/// was. If another transaction had taken an id and not ended, the token's own id would not have been the next one.
+/// The transaction id that follows the token's own, if no other transaction was writing when the token was sent. While it
+/// is still the next one, nothing has been written since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quiet(String);
 

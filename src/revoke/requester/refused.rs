@@ -1,4 +1,4 @@
-//! Requests by hand that come to nothing. Any role that may connect sets how many there are, so they are counted and
+//! Requests by hand that come to nothing. Any role that may connect can send any number, so they are counted and
 //! reported once in a while (P8).
 
 use crate::process::repeated::Repeated;
@@ -16,7 +16,7 @@ pub enum Refusal {
 
 const ALL: [Refusal; 3] = [Refusal::Off, Refusal::NoUser, Refusal::TooMany];
 
-/// How many there were, by reason. Clones are one.
+/// How many there were, by reason. Clones share the counts.
 #[derive(Clone, Debug, Default)]
 pub struct Refused([Repeated; ALL.len()]);
 

@@ -1,4 +1,4 @@
-//! Revocations that no daemon has looked at yet.
+//! Revocations that wait to be revoked: new, postponed or reopened.
 
 use std::time::Duration;
 
@@ -46,8 +46,8 @@ pub struct Claimed {
     pub are_stamped: bool,
 }
 
-/// Locks up to "most" revocations that no other daemon has locked, apart from those of everybody. They go by their
-/// place, which goes round the changes, fifty of each at a time: a single change does not wait behind a mass reset.
+/// Locks up to "most" revocations that no other daemon has locked, apart from those of everybody. In the
+/// order of `place`, which takes fifty of each change in turn: a single change does not wait behind a mass reset.
 pub async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Claimed, Error> {
     let rows = prepared::query(
         transaction,

@@ -98,9 +98,7 @@ pub async fn drop_left_overs(client: &Client) -> Result<(), Error> {
 /// blocks that takes up: asked afterwards, because the table may be growing.
 pub async fn begin(client: &Client, site: &Site) -> Result<(String, i64), Error> {
     client.batch_execute("set lock_timeout = '3s'").await?;
-    client
-        .batch_execute(include_str!("begin.sql"))
-        .await?;
+    client.batch_execute(include_str!("begin.sql")).await?;
     let row = client
         .query_one(
             "-- schema::objects::replacement::begin
@@ -114,9 +112,7 @@ pub async fn begin(client: &Client, site: &Site) -> Result<(String, i64), Error>
 
 /// Makes the new table, empty and without anything that would slow down filling it.
 pub async fn create(client: &Client) -> Result<(), Error> {
-    client
-        .batch_execute(include_str!("create.sql"))
-        .await?;
+    client.batch_execute(include_str!("create.sql")).await?;
     Ok(())
 }
 
@@ -124,9 +120,7 @@ pub async fn create(client: &Client) -> Result<(), Error> {
 /// user is gone.
 pub async fn complete(client: &Client, site: &Site) -> Result<(), Error> {
     let built = LEFT_OVERS[0];
-    client
-        .batch_execute(include_str!("index.sql"))
-        .await?;
+    client.batch_execute(include_str!("index.sql")).await?;
     // Both are added before links that lead nowhere are looked for: from then on, deleting a session or a user takes
     // the link along.
     for reference in foreign_keys::wanted(site) {
@@ -135,9 +129,7 @@ pub async fn complete(client: &Client, site: &Site) -> Result<(), Error> {
     for reference in foreign_keys::wanted(site) {
         reference.validate(client, built).await?;
     }
-    client
-        .batch_execute(include_str!("complete.sql"))
-        .await?;
+    client.batch_execute(include_str!("complete.sql")).await?;
     Ok(())
 }
 
@@ -192,9 +184,7 @@ async fn swap(client: &Client, site: &Site) -> Result<Result<(), Obstacle>, Erro
     if !is_replaceable(client).await? {
         return Ok(Err(Obstacle::Dependent));
     }
-    client
-        .batch_execute(include_str!("swap.sql"))
-        .await?;
+    client.batch_execute(include_str!("swap.sql")).await?;
     client.batch_execute(&functions::view(site)).await?;
     Ok(Ok(()))
 }
