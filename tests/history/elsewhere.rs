@@ -63,7 +63,9 @@ async fn restored_transaction_ids_that_count_as_having_been_read_here_are_found_
         ..with(0, Trouble::Restore)
     };
     let verdict = run_broken(64, &format!("{adopts} {believes}"), options).await;
-    assert!(!verdict.survivors.is_empty());
+    // Where the drain believes to have read beyond what there is, a write is never read: either its session outlives the
+    // change, or the change never settles.
+    assert!(!verdict.survivors.is_empty() || !verdict.lost.is_empty());
 }
 
 #[tokio::test]
