@@ -87,10 +87,8 @@ declare
     ended_users :user_key_type[];
 begin
     -- For session_deleted(): a session stays if its eviction cannot be noted (P5).
-    perform pg_catalog.set_config('session_reaper.ending', 'on', true);
-    if :evicts then
-        perform session_reaper.rank_evictions(owners);
-    end if;
+    perform pg_catalog.set_config(
+        'session_reaper.ending', case when :evicts then session_reaper.ending_for(owners) else 'on' end, true);
     with deleted as (
         delete from :"session_schema".:"session_table" s
         using rows from (pg_catalog.unnest(keys), pg_catalog.unnest(owners), pg_catalog.unnest(users))

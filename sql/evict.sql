@@ -7,7 +7,7 @@ language sql
 set search_path = pg_catalog, pg_temp
 as $$
     insert into session_reaper.pending_eviction (session_key, user_id, is_of_many, xid, begun_at, snapshot)
-    select k.session_key, l.user_id, coalesce(pg_catalog.current_setting('session_reaper.ending_many', true) = 'on', false),
+    select k.session_key, l.user_id, coalesce(pg_catalog.current_setting('session_reaper.ending', true) = 'many', false),
         -- As long as not every session has been read, one without a link may belong to any user and be of any age.
         coalesce(l.xid, case when t.unlinked then '0'::xid8 end),
         coalesce(l.begun_at, case when t.unlinked then '-infinity'::timestamptz end),
@@ -39,8 +39,8 @@ begin
     if session_reaper.is_replica() and session_reaper.arrives_by_itself() then
         return null;
     end if;
-    if 'on' in (pg_catalog.current_setting('session_reaper.ending', true),
-            pg_catalog.current_setting('session_reaper.noting_deleted', true))
+    if pg_catalog.current_setting('session_reaper.ending', true) in ('on', 'many')
+        or pg_catalog.current_setting('session_reaper.noting_deleted', true) = 'on'
     then
         if not exists (select from (select old.*) s where :is_expired) then
             perform session_reaper.note_deleted(old.:"session_key");
@@ -167,19 +167,19 @@ comment on function session_reaper.date_unlinked_evictions(text[]) is
 
 -- One user's sessions must not wait in the cache behind those of a reset of all passwords, just as the user's revocation
 -- does not.
-create or replace function session_reaper.rank_evictions(owners bigint[])
-returns void
+create or replace function session_reaper.ending_for(owners bigint[])
+returns text
 language sql
+stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select pg_catalog.set_config('session_reaper.ending_many',
-        case when exists (
-            select from session_reaper.revocation r
-            where r.id = any (owners) and r.scope <> 'all' and r.place = 0) then '' else 'on' end, true)
+    select case when exists (
+        select from session_reaper.revocation r
+        where r.id = any (owners) and r.scope <> 'all' and r.place = 0) then 'on' else 'many' end
 $$;
 
-comment on function session_reaper.rank_evictions(bigint[]) is
-    'Puts sessions deleted from here on behind others for eviction, if all of these revocations are of changes of many users. For the functions of this schema only.';
+comment on function session_reaper.ending_for(bigint[]) is
+    'What session_reaper.ending is while sessions are deleted for these revocations: "many" if all of them are of changes of many users, whose sessions are evicted behind others. For the functions of this schema only.';
 
 -- Nothing is claimed: two daemons may evict the same key without harm, while a daemon that dies would have to give its
 -- claim back. A key that has been evicted once is due again after the grace. By then no request that had read the row
