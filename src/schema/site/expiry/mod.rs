@@ -46,15 +46,9 @@ impl Expiry {
         settings: &settings::Site,
         sessions: &Table,
     ) -> Result<Option<Self>, Error> {
-        let Some(name) = &settings.expires_column else {
-            return Ok(None);
-        };
-        let column = column(client, "site.expires_column", sessions, name).await?;
-        Ok(Some(Self {
-            kind: Kind::of(client, settings, sessions, &column).await?,
-            column,
-            lifetime_s: settings.lifetime_s.unwrap_or(0),
-        }))
+        let named = ("site.expires_column", settings.expires_column.as_ref());
+        let lifetime_s = settings.lifetime_s.unwrap_or(0);
+        Self::of(client, settings, sessions, named, lifetime_s).await
     }
 
     /// The column that tells when a session was last used; none where that is the same column, or where none tells.
@@ -63,14 +57,25 @@ impl Expiry {
         settings: &settings::Site,
         sessions: &Table,
     ) -> Result<Option<Self>, Error> {
-        let Some(name) = &settings.used_column else {
+        let named = ("site.used_column", settings.used_column.as_ref());
+        Self::of(client, settings, sessions, named, 0).await
+    }
+
+    async fn of(
+        client: &impl GenericClient,
+        settings: &settings::Site,
+        sessions: &Table,
+        (setting, name): (&'static str, Option<&String>),
+        lifetime_s: u64,
+    ) -> Result<Option<Self>, Error> {
+        let Some(name) = name else {
             return Ok(None);
         };
-        let column = column(client, "site.used_column", sessions, name).await?;
+        let column = column(client, setting, sessions, name).await?;
         Ok(Some(Self {
             kind: Kind::of(client, settings, sessions, &column).await?,
             column,
-            lifetime_s: 0,
+            lifetime_s,
         }))
     }
 }
@@ -83,7 +88,7 @@ impl Kind {
         sessions: &Table,
         column: &Column,
     ) -> Result<Self, Error> {
-        let kind = match Type::from_oid(column.type_oid) {
+        Ok(match Type::from_oid(column.type_oid) {
             Some(Type::TIMESTAMPTZ) => Kind::Instant,
             Some(Type::TIMESTAMP) => Kind::Local(zone(client, settings, sessions, column).await?),
             Some(Type::INT4 | Type::INT8 | Type::NUMERIC) => {
@@ -100,8 +105,7 @@ impl Kind {
                 }
                 .into());
             }
-        };
-        Ok(kind)
+        })
     }
 }
 
