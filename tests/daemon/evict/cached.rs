@@ -5,7 +5,7 @@ use session_reaper::{
     demo::site,
     settings::{Cache, CacheKind, Cached, Settings},
 };
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Transaction};
 
 use crate::stage::{
     Database, django,
@@ -41,6 +41,16 @@ pub async fn cached_site() -> Database {
         .unwrap();
     database.migrate_with(&settings()).await;
     database
+}
+
+/// Nothing is evicted until this is over.
+pub async fn hold_cache(site: &mut Client) -> Transaction<'_> {
+    let cache = site.transaction().await.unwrap();
+    cache
+        .batch_execute("lock table django_cache in access exclusive mode")
+        .await
+        .unwrap();
+    cache
 }
 
 fn entry(session_key: &str) -> String {
@@ -125,11 +135,7 @@ async fn the_sessions_of_one_change_are_forgotten_before_those_of_a_change_of_ma
         database.log_in(*user, 1).await;
     }
     let mut site = database.connect().await;
-    let cache = site.transaction().await.unwrap();
-    cache
-        .batch_execute("lock table django_cache in access exclusive mode")
-        .await
-        .unwrap();
+    let cache = hold_cache(&mut site).await;
     let mut settings = settings();
     settings.revoke.batch_rows = 10;
     let _daemon = database.daemon_with(settings).await;

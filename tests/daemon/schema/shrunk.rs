@@ -5,7 +5,7 @@ use session_reaper::schema;
 
 use super::pause::{change, execute, log_in, pause, resume, somebody, works};
 use crate::{
-    evict::cached::{cached_site, settings},
+    evict::cached::{cached_site, hold_cache, settings},
     stage::{Database, program::run, wait_until},
 };
 
@@ -97,11 +97,7 @@ async fn a_longer_key_that_waits_to_be_evicted_is_waited_for() {
     let long = log_in(&database, user.into(), &"l".repeat(40)).await;
     let _daemon = database.daemon_with(settings()).await;
     let mut site_too = database.connect().await;
-    let cache = site_too.transaction().await.unwrap();
-    cache
-        .batch_execute("lock table django_cache in access exclusive mode")
-        .await
-        .unwrap();
+    let cache = hold_cache(&mut site_too).await;
     let delete = format!("delete from django_session where session_key = '{long}'");
     execute(&database, &delete).await;
 
