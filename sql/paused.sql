@@ -1,12 +1,15 @@
 -- Whether the site is migrating, and what a column is called meanwhile.
 
+-- In PL/pgSQL, which keeps its plan: this is asked before every sweep.
 create or replace function session_reaper.is_paused()
 returns boolean
-language sql
+language plpgsql
 stable
 set search_path = pg_catalog, pg_temp
 as $$
-    select exists (select from session_reaper.pause)
+begin
+    return exists (select from session_reaper.pause);
+end
 $$;
 
 comment on function session_reaper.is_paused() is

@@ -128,10 +128,11 @@ declare
     others bigint[];
 begin
     ended := 0;
-    unswept := '{}';
+    unswept := revocations;
     if session_reaper.is_paused() then
         return;
     end if;
+    unswept := '{}';
     -- A foreign key of the site on its sessions, deferred as Django makes them all, would fail the commit and with it the
     -- whole batch. Checked at once, it keeps only the session that it concerns.
     set constraints all immediate;
@@ -140,7 +141,9 @@ begin
         from session_reaper.take_free(revocations, share) f;
     if keys is not null then
         ended := session_reaper.end_free(keys, owners, remember);
-        unswept := session_reaper.over_share(revocations, keys, owners, share);
+        if pg_catalog.cardinality(keys) >= share then
+            unswept := session_reaper.over_share(revocations, keys, owners, share);
+        end if;
         -- A session's link goes with it. If the foreign key did not fire, the next sweep finds the link alone, below.
         if ended < pg_catalog.cardinality(keys) then
             perform session_reaper.drop_links_to_nothing(keys);

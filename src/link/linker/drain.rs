@@ -49,6 +49,18 @@ impl Linker {
         }
     }
 
+    /// Whether what waits has to be linked before sessions end. A queue that nobody here has read from its beginning is
+    /// drained now: the database cannot tell what waits in it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached.
+    pub async fn comes_first(&self) -> Result<bool, Error> {
+        if !self.knows_queue() {
+            self.try_to_drain().await?;
+        }
+        Ok(self.user_source.is_in_session())
+    }
+
     /// Where that cannot be told, the drain finds out why.
     async fn has_linked_all(&self) -> bool {
         let look = waiting::is_any_link_pending(&self.database);

@@ -5,31 +5,44 @@ use tokio_postgres::error::SqlState;
 use super::{More, Report, Revoker};
 use crate::{
     connection::Error,
-    revoke::table::{self, requested},
+    revoke::table::requested::{self, Batch, Due},
     settings::Revoke,
     wording::span,
 };
 
 impl Revoker {
-    /// One transaction for many revocations; where that fails for any reason but a lost connection, one for each, so
-    /// that only the culprit waits.
-    pub(super) async fn revoke_batch(&self, settings: &Revoke) -> Result<Report, Error> {
+    /// One statement for many revocations, once the sessions that wait for it are linked. Where it fails for any reason
+    /// but a lost connection, one transaction for each, so that only the culprit waits. Returns also whether a revocation
+    /// of everybody is due.
+    pub(super) async fn revoke_batch(&self, settings: &Revoke) -> Result<(Report, bool), Error> {
         // A few sessions for each: most users have no more.
         let most = settings.batch_rows.min(10).max(settings.batch_rows / 4);
-        match self.revoke(settings, most).await {
-            Err((ids, error)) if !error.is_transient() && !ids.is_empty() => {
+        match self.revoke_linked(settings, most).await {
+            Err(error) if !error.is_transient() => {
                 self.database.drop_useless(&error);
-                self.revoke_each(settings, ids.len()).await
+                // Whether one of everybody is due is not known then. Its own claim finds out.
+                Ok((self.revoke_each(settings, most).await?, true))
             }
-            result => result.map_err(|(_, error)| error),
+            result => result.map(|due| (report(&due.batch), due.everybody)),
         }
     }
 
-    async fn revoke_each(&self, settings: &Revoke, count: usize) -> Result<Report, Error> {
+    async fn revoke_linked(&self, settings: &Revoke, most: u32) -> Result<Due, Error> {
+        let links_first = self.linker.comes_first().await?;
+        let due = requested::revoke_due(&self.database, most, settings, links_first).await?;
+        if !due.is_behind {
+            return Ok(due);
+        }
+        self.linker.try_to_drain().await?;
+        requested::revoke_due(&self.database, most, settings, false).await
+    }
+
+    async fn revoke_each(&self, settings: &Revoke, most: u32) -> Result<Report, Error> {
         let mut total = Report::default();
-        for _ in 0..count {
-            match self.revoke(settings, 1).await {
-                Ok(report) => total.add(report),
+        for _ in 0..most {
+            match self.revoke_one(settings).await {
+                Ok(None) => break,
+                Ok(Some(report)) => total.add(report),
                 Err((ids, error)) if !ids.is_empty() => {
                     self.postpone(&ids, &error).await?;
                     total.postponed += ids.len();
@@ -40,46 +53,23 @@ impl Revoker {
         Ok(total)
     }
 
-    /// Claims, sweeps, and marks the revocations that have no free session left. An error comes with what had been
-    /// claimed.
-    async fn revoke(&self, settings: &Revoke, most: u32) -> Result<Report, (Vec<i64>, Error)> {
+    /// Nothing if none is due. An error comes with what had been claimed.
+    async fn revoke_one(&self, settings: &Revoke) -> Result<Option<Report>, (Vec<i64>, Error)> {
         let mut ids = Vec::new();
-        let report = self
+        let batch = self
             .database
             .work(async |mut client| {
                 let transaction = client.transaction().await?;
-                let claimed = requested::claim(&transaction, most).await?;
-                ids = claimed.ids;
-                if !claimed.are_stamped {
-                    ids = requested::stamp(&transaction, &ids).await?;
-                }
+                ids = requested::claim(&transaction, 1).await?;
                 if ids.is_empty() {
-                    return Ok(Report::default());
+                    return Ok(None);
                 }
-                let swept = table::sweep(&transaction, &ids, settings).await?;
-                let mut revoked = ids.clone();
-                revoked.retain(|id| !swept.unswept.contains(id));
-                requested::mark(&transaction, &revoked).await?;
-                table::tell(&transaction, &revoked, settings).await?;
+                let batch = requested::revoke_claimed(&transaction, &ids, settings).await?;
                 transaction.commit().await?;
-                let (revocations, sessions) = (revoked.len(), swept.sessions);
-                if let Some(revocation) = span(&revoked) {
-                    tracing::info!(revocation, revocations, sessions, "revoked");
-                }
-                let is_full = ids.len() >= most as usize;
-                Ok(Report {
-                    revocations,
-                    sessions,
-                    more: if is_full || !swept.unswept.is_empty() {
-                        More::Now
-                    } else {
-                        More::No
-                    },
-                    ..Report::default()
-                })
+                Ok(Some(report(&batch)))
             })
             .await;
-        report.map_err(|error| (ids, error))
+        batch.map_err(|error| (ids, error))
     }
 
     async fn postpone(&self, ids: &[i64], error: &Error) -> Result<(), Error> {
@@ -88,5 +78,18 @@ impl Revoker {
         }
         let state = error.sqlstate().map(SqlState::code);
         requested::postpone(&self.database, ids, state).await
+    }
+}
+
+fn report(batch: &Batch) -> Report {
+    let (revocations, sessions) = (batch.revoked.len(), batch.sessions);
+    if let Some(revocation) = span(&batch.revoked) {
+        tracing::info!(revocation, revocations, sessions, "revoked");
+    }
+    Report {
+        revocations,
+        sessions,
+        more: if batch.more { More::Now } else { More::No },
+        ..Report::default()
     }
 }

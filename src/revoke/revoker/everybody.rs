@@ -30,8 +30,7 @@ impl Revoker {
                 }
                 let page = table::sweep_everyone(&transaction, &everyone, settings).await?;
                 if !page.more {
-                    requested::mark(&transaction, &[id]).await?;
-                    table::tell(&transaction, &[id], settings).await?;
+                    requested::mark(&transaction, &[id], settings).await?;
                 }
                 transaction.commit().await?;
                 if !page.more {

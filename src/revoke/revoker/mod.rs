@@ -11,7 +11,6 @@ mod report;
 
 use std::time::{Duration, Instant};
 
-use super::table::requested;
 use crate::{
     connection::{Database, Error},
     link::linker::Linker,
@@ -107,21 +106,16 @@ impl Revoker {
     /// When the database cannot be reached; a revocation that fails by itself is postponed instead.
     pub async fn revoke_some(&mut self) -> Result<Report, Error> {
         let settings = self.settings.now();
-        let due = requested::due(&self.database).await?;
-        if !due.any && !due.everybody {
-            return Ok(Report::default());
-        }
-        self.linker.try_to_drain().await?;
         let settings = Revoke {
             batch_rows: self.size.of(settings.revoke.batch_rows),
             ..settings.revoke.clone()
         };
-        let mut report = self.revoke_batch(&settings).await?;
+        let (mut report, everybody) = self.revoke_batch(&settings).await?;
         if report.is_progress() {
             self.evictor.ring();
         }
         self.note_progress(&report);
-        if !due.everybody {
+        if !everybody {
             return Ok(report);
         }
         let page = self.revoke_page(&settings).await?;

@@ -31,6 +31,16 @@ pub async fn begin(client: &mut Object) -> Result<Transaction<'_>, Error> {
     Ok(transaction)
 }
 
+/// How many rows, as the database's functions take it.
+fn at_most(rows: u32) -> i32 {
+    i32::try_from(rows).unwrap_or(i32::MAX)
+}
+
+/// Whether requests in flight may write ended sessions back, so that their keys have to be noted.
+fn remembers(settings: &Revoke) -> bool {
+    settings.write_back_grace_s > 0
+}
+
 /// What a sweep did.
 #[derive(Debug, Default)]
 pub struct Swept {
@@ -49,14 +59,13 @@ pub async fn sweep(
     if ids.is_empty() {
         return Ok(Swept::default());
     }
-    let remember = settings.write_back_grace_s > 0;
-    let most = i32::try_from(settings.batch_rows).unwrap_or(i32::MAX);
+    let most = at_most(settings.batch_rows);
     let share = (most / i32::try_from(ids.len()).unwrap_or(i32::MAX)).max(1);
     let row = prepared::query_one(
         transaction,
         "-- revoke::table::sweep
         select s.ended, s.unswept from session_reaper.sweep_free($1, $2, $3) s",
-        &[&ids, &share, &remember],
+        &[&ids, &share, &remembers(settings)],
     )
     .await?;
     Ok(Swept {
@@ -114,12 +123,12 @@ pub async fn sweep_everyone(
     settings: &Revoke,
 ) -> Result<Page, Error> {
     let (id, per_second) = (everyone.id, everyone.per_second.unwrap_or(u32::MAX));
-    let most = i32::try_from(settings.batch_rows.min(per_second)).unwrap_or(i32::MAX);
+    let most = at_most(settings.batch_rows.min(per_second));
     let row = transaction
         .query_one(
             "-- revoke::table::sweep_everyone
             select s.ended, s.more from session_reaper.sweep_everyone($1, $2, $3) s",
-            &[&id, &most, &(settings.write_back_grace_s > 0)],
+            &[&id, &most, &remembers(settings)],
         )
         .await?;
     let (ended, more): (i64, bool) = (row.get(0), row.get(1));

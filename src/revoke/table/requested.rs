@@ -3,69 +3,104 @@
 use std::time::Duration;
 
 use deadpool_postgres::Transaction;
+use tokio_postgres::Row;
 
-use crate::connection::{Database, Error, prepared};
+use super::{at_most, remembers};
+use crate::{
+    connection::{Database, Error, prepared},
+    settings::Revoke,
+};
 
-/// What is due: nothing while the site migrates.
-pub struct Due {
-    /// Whether there is any besides those of everybody.
-    pub any: bool,
-    /// Whether there is one of everybody, which may have to rest first.
-    pub everybody: bool,
+/// What became of a batch.
+#[derive(Debug, Default)]
+pub struct Batch {
+    /// Those whose free sessions have all ended.
+    pub revoked: Vec<i64>,
+    /// Sessions that ended.
+    pub sessions: i64,
+    /// Whether there is more to do at once.
+    pub more: bool,
 }
 
-/// Looks without locking.
-pub async fn due(database: &Database) -> Result<Due, Error> {
+impl Batch {
+    fn of(row: &Row) -> Self {
+        Self {
+            revoked: row.get(0),
+            sessions: row.get(1),
+            more: row.get(2),
+        }
+    }
+}
+
+/// A batch of what was due, besides revocations of everybody.
+pub struct Due {
+    /// What became of it.
+    pub batch: Batch,
+    /// Whether there is one of everybody, which may have to rest first.
+    pub everybody: bool,
+    /// Whether nothing was done, because sessions have to be linked first.
+    pub is_behind: bool,
+}
+
+/// Claims up to "most" revocations and ends their sessions, in one call. What is not due costs one look.
+pub async fn revoke_due(
+    database: &Database,
+    most: u32,
+    settings: &Revoke,
+    links_first: bool,
+) -> Result<Due, Error> {
     let row = database
         .query_one_prepared(
-            "-- revoke::table::requested::due
-            select d.any and p.works, d.everybody and p.works
-            from (
-                select exists (
-                        select from session_reaper.revocation r
-                        where r.state = 'requested' and r.scope <> 'all' and r.next_attempt_at <= clock_timestamp()) as any,
-                    exists (
-                        select from session_reaper.revocation r
-                        where r.state = 'requested' and r.scope = 'all') as everybody
-            ) d
-            cross join (select not exists (select from session_reaper.pause) as works) p",
-            &[],
+            "-- revoke::table::requested::revoke_due
+            select d.revoked, d.ended, d.more, d.everybody, d.is_behind
+            from session_reaper.revoke_due($1, $2, $3, $4, $5) d",
+            &[
+                &at_most(most),
+                &at_most(settings.batch_rows),
+                &remembers(settings),
+                &settings.tell,
+                &links_first,
+            ],
         )
         .await?;
     Ok(Due {
-        any: row.get(0),
-        everybody: row.get(1),
+        batch: Batch::of(&row),
+        everybody: row.get(3),
+        is_behind: row.get(4),
     })
 }
 
-/// Revocations that have been claimed.
-pub struct Claimed {
-    /// Their numbers.
-    pub ids: Vec<i64>,
-    /// Whether each change has a stamp.
-    pub are_stamped: bool,
-}
-
-/// Locks up to "most" revocations that no other daemon has locked, apart from those of everybody. In the
-/// order of `place`, which takes fifty of each change in turn: a single change does not wait behind a mass reset.
-pub async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Claimed, Error> {
-    let rows = prepared::query(
+/// Locks up to "most" revocations that no other daemon has locked, apart from those of everybody.
+pub async fn claim(transaction: &Transaction<'_>, most: u32) -> Result<Vec<i64>, Error> {
+    let row = prepared::query_one(
         transaction,
         "-- revoke::table::requested::claim
-        select r.id, exists (select from session_reaper.change c where c.id = r.change_id and c.at is not null)
-        from session_reaper.revocation r
-        where r.state = 'requested' and r.scope <> 'all' and r.next_attempt_at <= clock_timestamp()
-          and not exists (select from session_reaper.pause)
-        order by r.place, r.id
-        limit $1
-        for update skip locked",
-        &[&i64::from(most)],
+        select session_reaper.claim_due($1)",
+        &[&at_most(most)],
     )
     .await?;
-    Ok(Claimed {
-        ids: rows.iter().map(|row| row.get(0)).collect(),
-        are_stamped: rows.iter().all(|row| row.get(1)),
-    })
+    Ok(row.get(0))
+}
+
+/// Ends the sessions of these.
+pub async fn revoke_claimed(
+    transaction: &Transaction<'_>,
+    ids: &[i64],
+    settings: &Revoke,
+) -> Result<Batch, Error> {
+    let row = prepared::query_one(
+        transaction,
+        "-- revoke::table::requested::revoke_claimed
+        select c.revoked, c.ended, c.more from session_reaper.revoke_claimed($1, $2, $3, $4) c",
+        &[
+            &ids,
+            &at_most(settings.batch_rows),
+            &remembers(settings),
+            &settings.tell,
+        ],
+    )
+    .await?;
+    Ok(Batch::of(&row))
 }
 
 /// A revocation of everybody.
@@ -117,49 +152,30 @@ pub async fn rest(transaction: &Transaction<'_>, id: i64, rest: Duration) -> Res
     Ok(())
 }
 
-/// A change without a stamp counts as later than every login, for ever (P2). It has none because its trigger was off,
-/// as under `session_replication_role = replica`. It gets one as soon as it is seen, which is no earlier than its
-/// commit (P1). Returns those revocations whose change has one; the others are left to the daemon that is stamping
-/// theirs just now.
+/// Gives a change that has no stamp one. Returns those revocations whose change has one; what another daemon is stamping
+/// just now is left to it.
 pub async fn stamp(transaction: &Transaction<'_>, ids: &[i64]) -> Result<Vec<i64>, Error> {
-    let rows = prepared::query(
+    let row = prepared::query_one(
         transaction,
         "-- revoke::table::requested::stamp
-            with unstamped as materialized (
-                select c.id
-                from session_reaper.change c
-                where c.at is null
-                  and c.id = any (array(
-                    select r.change_id from session_reaper.revocation r where r.id = any ($1)))
-                for no key update skip locked
-            ), stamped as (
-                update session_reaper.change c
-                set at = session_reaper.latest_time(), stamps = 3
-                from unstamped u
-                where c.id = u.id
-                returning c.id
-            )
-            select r.id
-            from session_reaper.revocation r
-            join session_reaper.change c on c.id = r.change_id
-            where r.id = any ($1) and (c.at is not null or c.id in (select s.id from stamped s))",
+        select session_reaper.stamp_changes($1)",
         &[&ids],
     )
     .await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    Ok(row.get(0))
 }
 
-/// They have been swept, and none of their free sessions is left: a client that is told so may count on it.
-pub async fn mark(transaction: &Transaction<'_>, ids: &[i64]) -> Result<(), Error> {
+/// Notes that these have been swept, and tells the clients that hold connections open for these users' sessions.
+pub async fn mark(
+    transaction: &Transaction<'_>,
+    ids: &[i64],
+    settings: &Revoke,
+) -> Result<(), Error> {
     prepared::execute(
         transaction,
         "-- revoke::table::requested::mark
-        update session_reaper.revocation r
-        set state = 'revoked', revoked_at = clock_timestamp(), attempts = 0,
-            changed_in = c.xid, changed_at = coalesce(c.at, 'infinity')
-        from session_reaper.change c
-        where r.id = any ($1) and c.id = r.change_id",
-        &[&ids],
+        select session_reaper.mark_revoked($1, $2)",
+        &[&ids, &settings.tell],
     )
     .await
 }

@@ -33,7 +33,7 @@ const TABLES: [(&str, &str); 23] = [
 ];
 
 /// Functions that are called by every daemon and by the commands that are run as its role.
-const ALWAYS: [&str; 38] = [
+const ALWAYS: [&str; 43] = [
     "adopt_ids",
     "at_most",
     "awaiting_eviction",
@@ -41,6 +41,7 @@ const ALWAYS: [&str; 38] = [
     "canary_begin",
     "canary_look",
     "canary_off",
+    "claim_due",
     "count_unreadable",
     "end_grace",
     "enforce_policy",
@@ -55,12 +56,16 @@ const ALWAYS: [&str; 38] = [
     "is_served",
     "latency",
     "latest_time",
+    "mark_revoked",
     "purge_expired",
     "reason_of_ours",
     "revoke_all",
+    "revoke_claimed",
+    "revoke_due",
     "revoke_user",
     "seconds_after",
     "serving_daemons",
+    "stamp_changes",
     "sweep",
     "sweep_everyone",
     "sweep_free",

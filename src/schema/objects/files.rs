@@ -1,7 +1,7 @@
 //! The files of `sql/`, as they are built into the program.
 
 /// In the order in which they need each other, which `tests/structure` checks.
-pub(super) const FILES: [(&str, &str); 38] = [
+pub(super) const FILES: [(&str, &str); 39] = [
     ("verdict", include_str!("../../../sql/verdict.sql")),
     ("clock", include_str!("../../../sql/clock.sql")),
     ("origin", include_str!("../../../sql/origin.sql")),
@@ -31,6 +31,7 @@ pub(super) const FILES: [(&str, &str); 38] = [
     ("change", include_str!("../../../sql/change.sql")),
     ("arrived", include_str!("../../../sql/arrived.sql")),
     ("revoke", include_str!("../../../sql/revoke.sql")),
+    ("revoke_due", include_str!("../../../sql/revoke_due.sql")),
     ("trail", include_str!("../../../sql/trail.sql")),
     ("policy", include_str!("../../../sql/policy.sql")),
     ("why_open", include_str!("../../../sql/why_open.sql")),

@@ -124,7 +124,7 @@ async fn no_output_at_any_level_holds_a_session_key_or_the_password() {
     assert_secret("the daemon's log", &daemon.log(), &keys);
     assert!(!daemon.log().contains("postgresql://"));
     assert!(
-        server.log().contains("session_reaper.sweep_free("),
+        server.log().contains("session_reaper.revoke_due("),
         "the log shows the daemon's statements"
     );
     // What the site's own trigger quotes is in there, and what somebody hands in is a parameter of ours: both

@@ -261,7 +261,9 @@ async fn a_daemon_whose_sweeps_all_fail_does_not_count_as_serving_until_one_work
         .daemon_at(roles.settings.clone(), target(&roles.url("the daemon ")))
         .await;
 
-    let sweep = "execute on function session_reaper.sweep_free(bigint[], integer, boolean)";
+    let sweep = "execute on function
+        session_reaper.revoke_due(integer, integer, boolean, boolean, boolean),
+        session_reaper.revoke_claimed(bigint[], integer, boolean, boolean)";
     database
         .batch_execute(&format!("revoke {sweep} from {role}"))
         .await
