@@ -124,14 +124,16 @@ comment on function session_reaper.delete_condemned(:session_key_base_type[], bi
 
 -- Most sessions are condemned by their links and end at once. The rest are looked at again: those that are named by key,
 -- have become younger, have changed hands, wait to be linked, or have a link that another transaction holds.
-create or replace function session_reaper.end_together(keys :session_key_base_type[], owners bigint[], remember boolean)
+-- What the caller has locked is not locked again, which would be an eighth of the work.
+create or replace function session_reaper.end_together(
+    keys :session_key_base_type[], owners bigint[], remember boolean, are_locked boolean)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
 as $$
 #variable_conflict use_variable
 declare
-    locked :session_key_base_type[] := session_reaper.lock_sessions(keys);
+    locked :session_key_base_type[] := case when are_locked then keys else session_reaper.lock_sessions(keys) end;
     rest :session_key_base_type[];
     condemned record;
     ended bigint;
@@ -157,14 +159,14 @@ begin
 end
 $$;
 
-comment on function session_reaper.end_together(:session_key_base_type[], bigint[], boolean) is
-    'Deletes those of these sessions that are not locked, and counts them on the revocations in "owners"; returns how many.';
+comment on function session_reaper.end_together(:session_key_base_type[], bigint[], boolean, boolean) is
+    'Deletes those of these sessions that no other transaction has locked, and counts them on the revocations in "owners"; returns how many.';
 
 -- One session that cannot be deleted, for instance because a site trigger refuses it, must hold up neither the others
 -- nor the change (P8). It stays, keeps its revocation from settling, and is tried again. An error that is caught here is
 -- not written to the server's log, where its text could quote a key (P7).
 create or replace function session_reaper.end_free(
-    keys :session_key_base_type[], owners bigint[], remember boolean)
+    keys :session_key_base_type[], owners bigint[], remember boolean, are_locked boolean)
 returns bigint
 language plpgsql
 set search_path = pg_catalog, pg_temp
@@ -172,11 +174,11 @@ as $$
 declare
     ended bigint := 0;
 begin
-    return session_reaper.end_together(keys, owners, remember);
+    return session_reaper.end_together(keys, owners, remember, are_locked);
 exception when others or assert_failure then
     for i in 1 .. pg_catalog.cardinality(keys) loop
         begin
-            ended := ended + session_reaper.end_together(array[keys[i]], array[owners[i]], remember);
+            ended := ended + session_reaper.end_together(array[keys[i]], array[owners[i]], remember, are_locked);
         exception when others or assert_failure then
             update session_reaper.revocation r set last_error = sqlstate where r.id = owners[i];
         end;
@@ -185,5 +187,5 @@ exception when others or assert_failure then
 end
 $$;
 
-comment on function session_reaper.end_free(:session_key_base_type[], bigint[], boolean) is
+comment on function session_reaper.end_free(:session_key_base_type[], bigint[], boolean, boolean) is
     'Like end_together(); if that fails, one by one: what cannot be deleted stays, with its SQLSTATE on the revocation.';

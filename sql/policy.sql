@@ -165,7 +165,7 @@ begin
     asked := session_reaper.ask_by_policy(
         session_reaper.with_free_links(session_reaper.lock_sessions(keys)), users, policy);
     if asked.keys is not null then
-        ended := session_reaper.end_free(asked.keys, asked.owners, remember);
+        ended := session_reaper.end_free(asked.keys, asked.owners, remember, true);
     end if;
     -- If nothing could be ended, the next try would be no better.
     more := pg_catalog.cardinality(keys) > most / 10 and ended > 0;

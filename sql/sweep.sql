@@ -42,7 +42,7 @@ begin
     if keys is null then
         return 0;
     end if;
-    ended := session_reaper.end_free(keys, owners, remember);
+    ended := session_reaper.end_free(keys, owners, remember, false);
     perform session_reaper.drop_links_to_nothing(keys);
     return ended;
 end
@@ -104,7 +104,7 @@ begin
         limit most);
     more := pg_catalog.cardinality(keys) = most;
     ended := session_reaper.end_free(
-        keys, pg_catalog.array_fill(revocation, array[pg_catalog.cardinality(keys)]), remember);
+        keys, pg_catalog.array_fill(revocation, array[pg_catalog.cardinality(keys)]), remember, false);
     perform session_reaper.drop_links_to_nothing(keys);
     if more then
         insert into session_reaper.walk as w (revocation_id, session_key) values (revocation, keys[most])

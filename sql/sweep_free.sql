@@ -40,13 +40,15 @@ begin
         select r.id, e.session_key
         from session_reaper.revocation r
         cross join lateral session_reaper.condemned_everyone(r.id, share) e (session_key)
+        join :"session_schema".:"session_table" s on s.:"session_key" = e.session_key
         where r.id = any (revocations)
-          and r.scope = 'all';
+          and r.scope = 'all'
+        for update of s skip locked;
 end
 $$;
 
 comment on function session_reaper.take_free(bigint[], integer) is
-    'Up to "share" sessions from each source for each of these revocations, locked unless it is everybody''s. Keys are bearer credentials: for the functions of this schema only.';
+    'Up to "share" sessions from each source for each of these revocations, locked. Keys are bearer credentials: for the functions of this schema only.';
 
 -- A revocation that got its full share may have more sessions, unless none of them could be deleted: it would get the same
 -- ones for ever.
@@ -140,7 +142,7 @@ begin
     select pg_catalog.array_agg(f.session_key), pg_catalog.array_agg(f.revocation_id) into keys, owners
         from session_reaper.take_free(revocations, share) f;
     if keys is not null then
-        ended := session_reaper.end_free(keys, owners, remember);
+        ended := session_reaper.end_free(keys, owners, remember, true);
         if pg_catalog.cardinality(keys) >= share then
             unswept := session_reaper.over_share(revocations, keys, owners, share);
         end if;

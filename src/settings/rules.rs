@@ -4,7 +4,7 @@
 //! that holds a million row locks, or a timestamp that the server refuses.
 
 use croner::parser::{CronParser, Seconds};
-use tracing_subscriber::filter::{EnvFilter, LevelFilter};
+use tracing_subscriber::filter::{LevelFilter, Targets};
 
 use super::ranges::{DAY_S, invalid, within};
 use super::serde_message::nearest;
@@ -131,7 +131,7 @@ fn log(log: &Log) -> Result<(), Error> {
     // A filter takes any bare word for the name of a module, so a misspelt level would silence everything else.
     let is_bare = log.level.chars().all(char::is_alphanumeric);
     let is_level = log.level.parse::<LevelFilter>().is_ok();
-    if (is_bare && !is_level) || EnvFilter::try_new(&log.level).is_err() {
+    if (is_bare && !is_level) || log.level.parse::<Targets>().is_err() {
         let rule =
             "has to be error, warn, info, debug or trace, or a filter such as session_reaper=debug";
         return Err(invalid("log.level", rule.to_owned()));

@@ -32,6 +32,23 @@ def measure(sites, figures, seconds):
     figures["idle/binary MiB"].append(pathlib.Path(REAPER).stat().st_size / 2**20)
     names = [*spent, "resident MiB", "binary MiB"]
     show(f"Idle for {seconds} s, as of a minute", [(name, f"{figures[f'idle/{name}'][-1]:,.1f}") for name in names])
+    _show_records(sites, before["WAL bytes"], after["WAL bytes"])
+
+
+def _show_records(sites, first, last):
+    """By kind, from the server's extension for this, which came with PostgreSQL 15."""
+    look = sites.looking
+    if not look.execute("select from pg_available_extensions where name = 'pg_walinspect'").fetchone():
+        return
+    look.execute("create extension if not exists pg_walinspect")
+    records = look.execute(
+        """select "resource_manager/record_type", count, combined_size, fpi_size
+        from pg_get_wal_stats('0/0'::pg_lsn + %s, '0/0'::pg_lsn + %s, true)
+        where count > 0 order by combined_size desc""",
+        (int(first), int(last)),
+    ).fetchall()
+    rows = [tuple(map(str, row)) for row in records] or [("none",)]
+    show("Its records in the WAL: number, bytes, bytes of whole pages", rows)
 
 
 def _look(sites):

@@ -14,12 +14,12 @@ use std::{
 };
 
 use tracing_subscriber::{
-    EnvFilter, Layer, Registry, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
+    Layer, Registry, filter::Targets, fmt, layer::SubscriberExt, reload, util::SubscriberInitExt,
 };
 
 use crate::settings::{Log, LogFormat};
 
-static LEVEL: OnceLock<reload::Handle<EnvFilter, Registry>> = OnceLock::new();
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Begins to log. Called once, before anything is logged.
 ///
@@ -50,11 +50,11 @@ pub fn set_level(level: &str) {
     }
 }
 
-fn filter(level: &str) -> Result<EnvFilter, String> {
+fn filter(level: &str) -> Result<Targets, String> {
     // The driver logs the text of statements at its debug level. Ours hold no keys, but they are noise. The database warns of
     // every connection that it did not get, in words that are not ours; the caller that wanted the connection reports it.
     let quiet = "tokio_postgres=warn,rustls=warn,tokio_cron_scheduler=warn,deadpool=error";
-    EnvFilter::try_new(format!("{quiet},{level}")).map_err(|_| {
+    format!("{quiet},{level}").parse().map_err(|_| {
         format!(
             "log.level is {level:?}, which is not a level: set error, warn, info, debug or trace"
         )

@@ -140,10 +140,10 @@ async fn a_right_that_is_revoked_for_a_while_is_complained_about_and_then_used_a
     daemon.serves().await;
     works(&database).await;
 
+    let rights = "execute on function session_reaper.claim_due(integer),
+        session_reaper.revoke_due(integer, integer, boolean, boolean, boolean)";
     database
-        .batch_execute(&format!(
-            "revoke update, select on session_reaper.revocation from {role}"
-        ))
+        .batch_execute(&format!("revoke {rights} from {role}"))
         .await
         .unwrap();
     let user = database.users(1).await[0];
@@ -152,13 +152,11 @@ async fn a_right_that_is_revoked_for_a_while_is_complained_about_and_then_used_a
     daemon.says("could not revoke; trying again").await;
     assert_complains_in_lines(
         &daemon,
-        "permission denied for table revocation; connect as the role that owns the tables, or as the one that it named in site.daemon_role",
+        "permission denied for function claim_due; connect as the role that owns the tables, or as the one that it named in site.daemon_role",
     );
 
     database
-        .batch_execute(&format!(
-            "grant update, select on session_reaper.revocation to {role}"
-        ))
+        .batch_execute(&format!("grant {rights} to {role}"))
         .await
         .unwrap();
     works(&database).await;
