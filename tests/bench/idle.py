@@ -38,7 +38,7 @@ def measure(sites, figures, seconds):
 def _show_records(sites, first, last):
     """By kind, from the server's extension for this, which came with PostgreSQL 15."""
     look = sites.looking
-    if not look.execute("select from pg_available_extensions where name = 'pg_walinspect'").fetchone():
+    if not look.execute("select 1 from pg_available_extensions where name = 'pg_walinspect'").fetchone():
         return
     look.execute("create extension if not exists pg_walinspect")
     records = look.execute(
