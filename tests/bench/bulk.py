@@ -43,6 +43,10 @@ def _statement(sites, figures, users):
     figures["bulk/statement"].append(ended / (time.monotonic() - begun))
 
 
+# Who takes longer than this for a change is measured once: Graphile Worker takes two minutes, and other parts wait.
+ONCE_BEYOND_S = 60
+
+
 def what_the_app_pays(sites, figures, users, rounds):
     """One statement that changes many users' passwords, with its commit, in seconds."""
     changed = list(range(1, users + 1))
@@ -51,6 +55,8 @@ def what_the_app_pays(sites, figures, users, rounds):
         figures["paid/plain"].append(change(sites.bare, changed))
         sites.bare.tables("alter table auth_user enable trigger note_change")
         for name, site, _ in in_turn(sites.all(), number):
+            if max(figures[f"paid/{name}"], default=0) > ONCE_BEYOND_S:
+                continue
             with sites.without_worker(name):
                 figures[f"paid/{name}"].append(change(site, changed))
             sites.wait_until_settled()

@@ -28,7 +28,11 @@ def main():
     figures = json.loads(pathlib.Path(sys.argv[1]).read_text())["figures"]
     directory = pathlib.Path(sys.argv[2])
     directory.mkdir(parents=True, exist_ok=True)
-    for name, draw in {"one-change": one_change, "bulk": bulk, "growth": growth}.items():
+    # A run may be of some parts alone; the plots of the others stay as they are.
+    drawn = {"one-change": ("single", one_change), "bulk": ("bulk", bulk), "growth": ("growth sessions", growth)}
+    for name, (kind, draw) in drawn.items():
+        if not family(figures, kind):
+            continue
         picture = draw(figures)
         picture.savefig(directory / f"{name}.svg", metadata={"Date": None, "Creator": None}, bbox_inches="tight")
 

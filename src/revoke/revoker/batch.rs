@@ -41,7 +41,7 @@ impl Revoker {
         let mut total = Report::default();
         for _ in 0..most {
             match self.revoke_one(settings).await {
-                Ok(None) => break,
+                Ok(None) => return Ok(total),
                 Ok(Some(report)) => total.add(report),
                 Err((ids, error)) if !ids.is_empty() => {
                     self.postpone(&ids, &error).await?;
@@ -50,6 +50,8 @@ impl Revoker {
                 Err((_, error)) => return Err(error),
             }
         }
+        // None of them has said that there are no more.
+        total.more = More::Now;
         Ok(total)
     }
 

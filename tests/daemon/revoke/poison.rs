@@ -181,3 +181,30 @@ async fn an_objection_at_the_commit_postpones_the_culprit_alone() {
     database.settled().await;
     assert_eq!(database.count(&[precious]).await, 0);
 }
+
+/// The database refuses to mark one of them, which fails the whole batch: what follows it is done at once, too.
+#[tokio::test]
+async fn a_batch_that_has_to_be_taken_apart_does_not_keep_the_next_one_waiting() {
+    let database = Database::create().await;
+    let users = database.users(30).await;
+    site::log_in(&database.client, &users).await.unwrap();
+    database
+        .batch_execute(&format!(
+            "create function forbid() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+            create trigger forbid before update on session_reaper.revocation for each row
+                when (new.state = 'revoked' and new.user_id = {}) execute function forbid()",
+            users[4]
+        ))
+        .await
+        .unwrap();
+    let mut settings = Settings::default();
+    settings.listen.poll_interval_s = 3600;
+    settings.revoke.batch_rows = 10;
+    let _daemon = database.daemon_with(settings).await;
+
+    database
+        .execute("update auth_user set password = 'reset'", &[])
+        .await
+        .unwrap();
+    all_but_one_are_settled(&database).await;
+}
