@@ -45,7 +45,7 @@ PARTS = {
     "idle": lambda sites, figures: idle.measure(sites, figures, 10),
 }
 LIMITS = [
-    aims.Row("one change, p50, ms", "single/reaped", "single/bare", 15, digits=2, events_a_ratio=15),
+    aims.Row("one change, p50, ms", "single/reaped", "single/bare", 6, digits=2, events_a_ratio=15),
     aims.Row("many users at once: sessions ended a second", "bulk/reaped", "bulk/bare", 0.08, at_least=True, digits=0),
     aims.Row("what the app pays for a bulk change, s", "paid/reaped", "paid/plain", 40, digits=3),
     aims.Row(
