@@ -43,13 +43,13 @@ const LOSSES: [Loss; 7] = [
     },
     Loss {
         what: "the daemons might not sweep",
-        taken: "revoke execute on function session_reaper.sweep from reaper",
-        given_back: "grant execute on function session_reaper.sweep to reaper",
+        taken: "revoke execute on function session_reaper.revoke_due, session_reaper.revoke_claimed, session_reaper.sweep_free from reaper",
+        given_back: "grant execute on function session_reaper.revoke_due, session_reaper.revoke_claimed, session_reaper.sweep_free to reaper",
     },
     Loss {
         what: "the daemons might mark no revocation",
-        taken: "revoke update on session_reaper.revocation from reaper",
-        given_back: "grant update on session_reaper.revocation to reaper",
+        taken: "revoke update on session_reaper.revocation from reaper; revoke execute on function session_reaper.revoke_due, session_reaper.mark_revoked, session_reaper.revoke_claimed from reaper",
+        given_back: "grant update on session_reaper.revocation to reaper; grant execute on function session_reaper.revoke_due, session_reaper.mark_revoked, session_reaper.revoke_claimed to reaper",
     },
 ];
 

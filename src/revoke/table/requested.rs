@@ -12,7 +12,6 @@ use crate::{
 };
 
 /// What became of a batch.
-#[derive(Debug, Default)]
 pub struct Batch {
     /// Those whose free sessions have all ended.
     pub revoked: Vec<i64>,
